@@ -1,0 +1,29 @@
+//! How joules become grams.
+//!
+//! Three types to know: [`Energy`] (exact microjoules, split by how they were obtained), [`CarbonFactors`]
+//! (grid intensity and PUE with their source) and [`Nanograms`] (the ledger's exact unit of `CO2e`).
+//! `energy * pue * intensity` compiles in this order of units only:
+//!
+//! ```
+//! use gramwise_carbon::{GramsCo2e, GramsPerKwh, Joules, Pue};
+//! let grams: GramsCo2e = Joules::new(3.6e6) * Pue::new(1.2).unwrap() * GramsPerKwh::new(100.0).unwrap();
+//! assert!((grams.get() - 120.0).abs() < 1e-9);
+//! ```
+//!
+//! This crate never reads a clock, a file or a device.
+
+mod energy;
+mod intensity;
+mod quality;
+mod split;
+mod uncertainty;
+mod units;
+
+pub use energy::{Energy, Footprint, Provenance};
+pub use intensity::{CarbonFactors, GridZone, UnknownZone, WORLD, nearest_zones, zone, zones};
+pub use quality::Quality;
+pub use split::split_exactly;
+pub use uncertainty::{Component, Interval, half_width};
+pub use units::{
+    FacilityJoules, GramsCo2e, GramsPerKwh, Joules, Microjoules, Nanograms, OutOfRange, Pue, Watts,
+};

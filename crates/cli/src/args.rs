@@ -1,0 +1,232 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gramwise_report::{Format, GroupBy};
+
+/// A hyperparameter search that counts its carbon.
+#[derive(Debug, Parser)]
+#[command(name = "gramwise", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The database [default: gramwise/gramwise.db in $XDG_DATA_HOME].
+    #[arg(long, env = "GRAMWISE_DB", value_name = "FILE", global = true)]
+    pub(crate) db: Option<PathBuf>,
+    /// Say more on stderr; repeat for more.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// Say nothing on stderr but errors.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a sweep on this machine: from the file to the report. Again with the same file: resumes it.
+    Run(RunArgs),
+    /// Check a sweep file and say what it means; run nothing.
+    Check {
+        /// The sweep file.
+        file: PathBuf,
+    },
+    /// List the sweeps of the database.
+    Ls {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Where a sweep is: trials by state, budget, best so far.
+    Status {
+        #[command(flatten)]
+        sweep: SweepArg,
+        /// Keep watching until the sweep ends.
+        #[arg(short, long)]
+        watch: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the trials of a sweep.
+    Trials {
+        #[command(flatten)]
+        sweep: SweepArg,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show one trial: configuration, attempts, steps, footprint.
+    Show {
+        #[command(flatten)]
+        trial: TrialArg,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show the best trial by the first objective.
+    Best {
+        #[command(flatten)]
+        sweep: SweepArg,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the Pareto front.
+    Front {
+        #[command(flatten)]
+        sweep: SweepArg,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Why a trial was continued, paused, promoted or pruned, with the numbers.
+    Explain {
+        #[command(flatten)]
+        trial: TrialArg,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print what a trial wrote.
+    Logs {
+        #[command(flatten)]
+        trial: TrialArg,
+        /// Keep printing until the trial ends.
+        #[arg(short, long)]
+        follow: bool,
+        /// An earlier attempt [default: the newest].
+        #[arg(long, value_name = "N")]
+        attempt: Option<u32>,
+        /// What it wrote to stderr rather than to stdout.
+        #[arg(long)]
+        stderr: bool,
+    },
+    /// What the search cost, and what it found.
+    Report {
+        #[command(flatten)]
+        sweep: SweepArg,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What all sweeps of the database cost.
+    History {
+        /// Sum by these [default: name].
+        #[arg(long, value_enum, value_delimiter = ',')]
+        group_by: Vec<By>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What is measured, modelled or missing on this machine, and how to fix it.
+    Doctor {
+        #[command(flatten)]
+        devices: Devices,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The sweep file.
+    pub(crate) file: PathBuf,
+    /// Trials at once [default: one per GPU, without GPUs one per CPU core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) slots: Option<u32>,
+    /// Begin a new sweep even if an unfinished one of the same file is there.
+    #[arg(long)]
+    pub(crate) new: bool,
+    /// The time a trial has between SIGTERM and SIGKILL.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) grace: std::time::Duration,
+    #[command(flatten)]
+    pub(crate) devices: Devices,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where the meter looks.
+#[derive(Debug, Args)]
+pub(crate) struct Devices {
+    /// The NVML library [default: libnvidia-ml.so.1].
+    #[arg(long, env = "GRAMWISE_NVML_LIB", value_name = "FILE")]
+    pub(crate) nvml_lib: Option<PathBuf>,
+    /// Use no GPU, and do not look for one.
+    #[arg(long)]
+    pub(crate) no_gpu: bool,
+}
+
+/// The form of an answer.
+#[derive(Debug, Args)]
+pub(crate) struct Output {
+    /// The form of what is printed.
+    #[arg(short, long = "output", value_enum, default_value_t = Form::Table, value_name = "FORM")]
+    pub(crate) form: Form,
+}
+
+/// A sweep.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArg {
+    /// Number or name of the sweep [default: the newest].
+    pub(crate) sweep: Option<String>,
+}
+
+/// A trial.
+#[derive(Debug, Args)]
+pub(crate) struct TrialArg {
+    /// The trial's number.
+    pub(crate) trial: u32,
+    /// Number or name of the sweep [default: the newest].
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+}
+
+/// [`Format`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people.
+    Table,
+    /// For programs; stable.
+    Json,
+    /// For spreadsheets.
+    Csv,
+    /// The bare value.
+    Value,
+}
+
+/// [`GroupBy`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Calendar month (UTC).
+    Month,
+    /// Sweep name.
+    Name,
+    /// Who submitted.
+    User,
+    /// Grid zone.
+    Zone,
+}
+
+impl From<Form> for Format {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Table => Self::Table,
+            Form::Json => Self::Json,
+            Form::Csv => Self::Csv,
+            Form::Value => Self::Value,
+        }
+    }
+}
+
+impl From<By> for GroupBy {
+    fn from(by: By) -> Self {
+        match by {
+            By::Month => Self::Month,
+            By::Name => Self::Name,
+            By::User => Self::User,
+            By::Zone => Self::Zone,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! One file a command; questions that are one call each are here.
+
+mod check;
+mod doctor;
+mod logs;
+mod report;
+mod run;
+mod status;
+
+use gramwise_model::TrialId;
+use gramwise_report as answers;
+use gramwise_report::HistoryQuery;
+
+use crate::args::{Cli, Command, Common, Form, TrialArg};
+use crate::database;
+use crate::exit::{Exit, Failure};
+use crate::output::{print, terminal};
+
+/// Carries out a command.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let common = &cli.common;
+    match cli.command {
+        Command::Run(args) => return run::run(common, &args),
+        Command::Check { file } => return check::check(common, &file),
+        Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form),
+        Command::Logs { trial, follow, attempt, stderr } => {
+            return logs::logs(common, &trial, &logs::Which { follow, attempt, stderr });
+        }
+        Command::Status { sweep, watch, output } => {
+            return status::status(common, sweep.sweep.as_deref(), watch, output.form);
+        }
+        Command::Report { sweep, output } => report::report(common, sweep.sweep.as_deref(), output.form)?,
+        Command::Ls { output } => {
+            let sweeps = database::summaries(&database::reader(common)?)?;
+            print(&answers::sweeps(&sweeps, output.form.into(), terminal()))?;
+        }
+        Command::Trials { sweep, output } => {
+            let record = database::record(&database::reader(common)?, sweep.sweep.as_deref())?;
+            print(&answers::trials(&record, output.form.into(), terminal()))?;
+        }
+        Command::Best { sweep, output } => {
+            let record = database::record(&database::reader(common)?, sweep.sweep.as_deref())?;
+            let best = answers::best(&record, output.form.into(), terminal());
+            print(&best.ok_or_else(|| {
+                let message = "no trial has completed and kept to the constraints yet";
+                Failure::new(
+                    Exit::WrongInput,
+                    format!("{message}\nhint: `gramwise trials` lists what there is"),
+                )
+            })?)?;
+        }
+        Command::Front { sweep, output } => {
+            let record = database::record(&database::reader(common)?, sweep.sweep.as_deref())?;
+            print(&answers::front(&record, output.form.into(), terminal()))?;
+        }
+        Command::Show { trial, output } => show(common, &trial, output.form)?,
+        Command::Explain { trial, output } => {
+            let record = database::record(&database::reader(common)?, trial.sweep.as_deref())?;
+            let id = TrialId(trial.trial);
+            let text = answers::explain(&record, id, output.form.into(), terminal());
+            print(&text.ok_or_else(|| no_trial(id))?)?;
+        }
+        Command::History { group_by, output } => {
+            let sweeps = database::summaries(&database::reader(common)?)?;
+            let query = HistoryQuery { group_by: group_by.into_iter().map(Into::into).collect() };
+            print(&answers::history(&sweeps, &query, output.form.into(), terminal()))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn show(common: &Common, trial: &TrialArg, form: Form) -> anyhow::Result<()> {
+    let reader = database::reader(common)?;
+    let record = database::record(&reader, trial.sweep.as_deref())?;
+    let id = TrialId(trial.trial);
+    let steps = reader.steps(record.sweep.id, id)?;
+    let text = answers::show(&record, id, &steps, form.into(), terminal());
+    print(&text.ok_or_else(|| no_trial(id))?)
+}
+
+/// The error for a trial that is not there.
+pub(crate) fn no_trial(id: TrialId) -> anyhow::Error {
+    Failure::new(Exit::WrongInput, format!("no trial {id} in this sweep\nhint: `gramwise trials` lists them"))
+}

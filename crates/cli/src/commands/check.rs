@@ -1,0 +1,53 @@
+//! `gramwise check`: is a sweep file right, and what does it mean?
+
+use std::path::Path;
+
+use gramwise_model::SweepSpec;
+
+use crate::args::Common;
+use crate::exit::{Exit, Failure};
+use crate::output::{colour_on_stderr, print};
+use crate::sweep_file::{Severity, render};
+
+/// Reads a file, prints what is wrong with it on stderr, and what it means on stdout.
+pub(super) fn check(common: &Common, file: &Path) -> anyhow::Result<Exit> {
+    let spec = read(file, common.quiet)?;
+    let searched =
+        spec.space.parameters().iter().filter(|parameter| parameter.distribution.is_searched()).count();
+    let objectives: Vec<&str> = spec.objectives.iter().map(|objective| objective.name.as_str()).collect();
+    print(&format!(
+        "{}: sweep `{}`, {searched} hyperparameters searched, objectives {}, {} up to {}\n",
+        file.display(),
+        spec.name,
+        objectives.join(" and "),
+        spec.resource.name,
+        spec.resource.max,
+    ))?;
+    Ok(Exit::Success)
+}
+
+/// Reads a sweep file or fails with everything that is wrong with it; warnings go to stderr.
+pub(super) fn read(file: &Path, quiet: bool) -> anyhow::Result<SweepSpec> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let hint = "hint: name a sweep file, such as examples/digits/sweep.yaml";
+        Failure::new(Exit::WrongInput, format!("cannot read {name}: {error}\n{hint}"))
+    })?;
+    match SweepSpec::from_yaml(&text) {
+        Ok((spec, warnings)) => {
+            if !quiet && !warnings.0.is_empty() {
+                eprint!("{}", render(&name, &text, &warnings, Severity::Warning, colour_on_stderr()));
+            }
+            Ok(spec)
+        }
+        Err(problems) => {
+            eprint!("{}", render(&name, &text, &problems, Severity::Error, colour_on_stderr()));
+            let count = problems.0.len();
+            let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+            Err(Failure::new(
+                Exit::WrongInput,
+                format!("{name} is not a legal sweep file: {what}; nothing was started"),
+            ))
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! `gramwise run`: coordinator and worker in one process, from the file to the report.
+//!
+//! They talk gRPC over a loopback socket, as they would across machines: one way of doing things, tested by every run.
+
+use std::path::Path;
+
+use anyhow::Context;
+use gramwise_carbon::CarbonFactors;
+use gramwise_coordinator::Coordinator;
+use gramwise_meter::{HostMeter, MeterHandle, MeterThread};
+use gramwise_model::rows::{SweepRecord, SweepState, TrialState};
+use gramwise_model::{SweepId, SweepSpec, WorkerId};
+use gramwise_store::{Journal, Reader};
+use gramwise_worker::Options;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{check, doctor, report};
+use crate::args::{Common, RunArgs};
+use crate::database;
+use crate::exit::{Exit, Failure};
+use crate::output::print;
+use crate::progress::Progress;
+
+/// Runs a sweep to its end, or until Ctrl-C; then the same command resumes it.
+pub(super) fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
+    let spec = check::read(&args.file, common.quiet)?;
+    let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)?;
+    let meter = HostMeter::probe(&doctor::options(&args.devices))?;
+    enough_devices(&spec, &meter)?;
+    let path = database::path(common)?;
+    let journal = Journal::open(&path)?;
+    let resumed = if args.new { None } else { journal.unfinished(&spec)? };
+    let meter = MeterThread::spawn(meter).context("cannot start the meter")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let work = Work { common, args, spec, factors, path: &path, resumed };
+    runtime.block_on(work.run(journal, meter))
+}
+
+/// A sweep that could never lease what a trial needs is refused at once.
+fn enough_devices(spec: &SweepSpec, meter: &HostMeter) -> anyhow::Result<()> {
+    let (wanted, found) = (spec.resources.gpus, meter.inventory().gpus.len());
+    if wanted as usize <= found {
+        return Ok(());
+    }
+    let message = format!("a trial needs {wanted} GPUs (`resources: gpus`), this machine has {found}");
+    Err(Failure::new(Exit::WrongInput, format!("{message}\nhint: `gramwise doctor` says what was found")))
+}
+
+/// What one run needs.
+struct Work<'a> {
+    common: &'a Common,
+    args: &'a RunArgs,
+    spec: SweepSpec,
+    factors: CarbonFactors,
+    path: &'a Path,
+    resumed: Option<SweepId>,
+}
+
+impl Work<'_> {
+    async fn run(self, journal: Journal, meter: MeterHandle) -> anyhow::Result<Exit> {
+        let listener =
+            TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
+        let coordinator = Coordinator::start(journal, self.resumed, listener)?;
+        let sweep = match self.resumed {
+            Some(sweep) => sweep,
+            None => coordinator.submit(self.spec.clone(), self.factors.clone(), whoami()).await?,
+        };
+        self.say(&self.opening(sweep));
+        let interrupt = CancellationToken::new();
+        let watching = tokio::spawn(interrupted(interrupt.clone()));
+        let options = Options {
+            coordinator: format!("http://{}", coordinator.address()),
+            name: worker_name(&meter.inventory().hostname),
+            slots: self.args.slots,
+            files: database::files(self.path)?,
+            shim: std::env::current_exe().context("cannot find this program's own file")?,
+            grace: self.args.grace,
+        };
+        let progress = Progress::start(self.path, sweep, self.common.quiet);
+        let worked = gramwise_worker::run(options, meter, interrupt.clone()).await;
+        let was_interrupted = interrupt.is_cancelled();
+        progress.stop().await;
+        watching.abort();
+        coordinator.stop().await?;
+        let record = Reader::open(self.path)?.record(sweep)?.context("the sweep is not in its database")?;
+        if let Err(error) = worked {
+            return Err(Failure::new(failed_as(&error), format!("{error}")));
+        }
+        if was_interrupted && record.sweep.state != SweepState::Ended {
+            self.say(&format!(
+                "interrupted: {} trials are in the database; the same command resumes sweep {sweep}",
+                record.trials.len()
+            ));
+            return Ok(Exit::Interrupted);
+        }
+        print(&report::rendered(&record, self.args.output.form)?)?;
+        Ok(verdict(&record))
+    }
+
+    fn opening(&self, sweep: SweepId) -> String {
+        let does = if self.resumed.is_some() { "resumes" } else { "begins" };
+        let name = &self.spec.name;
+        format!(
+            "sweep {sweep} ({name}) {does}; database {}; Ctrl-C stops it, the same command resumes it",
+            self.path.display()
+        )
+    }
+
+    fn say(&self, text: &str) {
+        if !self.common.quiet {
+            eprintln!("{text}");
+        }
+    }
+}
+
+/// The code for an ended sweep.
+fn verdict(record: &SweepRecord) -> Exit {
+    let count = |state| record.trials.iter().filter(|trial| trial.state == state).count();
+    let by_budget = record.sweep.ended_because.as_deref().is_some_and(|why| why.starts_with("budget"));
+    if count(TrialState::Completed) > 0 {
+        Exit::Success
+    } else if by_budget && count(TrialState::Failed) == 0 {
+        Exit::BudgetSpent
+    } else {
+        Exit::SweepFailed
+    }
+}
+
+fn failed_as(error: &gramwise_worker::Error) -> Exit {
+    use gramwise_worker::Error;
+    match error {
+        Error::Setup(_) => Exit::SweepFailed,
+        Error::Address { .. } => Exit::NoCoordinator,
+        Error::Refused(_) => Exit::Refused,
+        Error::Malformed(_) | Error::Meter => Exit::Internal,
+    }
+}
+
+/// Cancels on the first SIGINT or SIGTERM; ends the program on the second (each trial's shim then ends its trial).
+async fn interrupted(token: CancellationToken) {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    for urgency in 0.. {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
+        if urgency > 0 {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        token.cancel();
+    }
+}
+
+/// One life of this process: a later one on the same host has another name.
+fn worker_name(hostname: &str) -> WorkerId {
+    WorkerId(format!("{hostname}-{}-{}", std::process::id(), database::now().0))
+}
+
+/// `user@host`, as far as the environment tells.
+fn whoami() -> String {
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{}@{host}", user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()))
+}

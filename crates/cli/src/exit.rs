@@ -1,0 +1,59 @@
+//! Exit codes: stable, one constant each. Scripts may rely on them.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Success = 0,
+    /// The sweep ended and no trial completed.
+    SweepFailed = 1,
+    /// The command line, a file or a name is wrong; nothing was changed.
+    WrongInput = 2,
+    /// The coordinator cannot be reached.
+    NoCoordinator = 3,
+    /// The coordinator or the database refused: it is in use, from a newer version, or not ours.
+    Refused = 4,
+    /// The budget was spent before any trial completed.
+    BudgetSpent = 5,
+    /// A fault of gramwise itself.
+    Internal = 70,
+    /// Ctrl-C or SIGTERM; `run` again resumes.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A failure that was foreseen: a message that names the remedy, and the code to end with.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// A failure as an error of a command.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+        Self { exit, message: message.into() }.into()
+    }
+}
+
+/// The code that an error ends the program with.
+pub(crate) fn of(error: &anyhow::Error) -> Exit {
+    use gramwise_store::Error as Store;
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.exit;
+    }
+    match error.downcast_ref::<Store>() {
+        Some(Store::Missing(_) | Store::File { .. }) => Exit::WrongInput,
+        Some(Store::InUse(_) | Store::Foreign(_) | Store::Newer { .. }) => Exit::Refused,
+        Some(Store::Damaged(_) | Store::Sqlite(_)) | None => Exit::Internal,
+    }
+}

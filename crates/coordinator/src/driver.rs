@@ -1,0 +1,319 @@
+//! One thread owns the state and the write connection: decide, write, apply, send.
+//!
+//! Waiting commands are drained together and their facts are committed in one transaction, so that one disk flush
+//! serves many reports. Replies are held back until then: an acknowledgement is an effect too.
+
+use std::time::{Duration, Instant};
+
+use gramwise_carbon::CarbonFactors;
+use gramwise_model::work::{Assignment, Instruction, Report};
+use gramwise_model::{AttemptId, SweepId, SweepSpec, WorkerId};
+use gramwise_search::{
+    Command, Effect, Fact, Refused, State, SweepPhase, apply, assigned, decide, effect, instructions,
+};
+use gramwise_store::Journal;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+
+/// The longest the driver sleeps: budgets and leases are looked at this often.
+const TICK: Duration = Duration::from_millis(100);
+/// A call for work without an answer is told to ask again after this time.
+const LONG_POLL: Duration = Duration::from_secs(5);
+/// Commands waiting at most. A caller beyond that waits its turn; each worker has at most two calls open.
+const INBOX: usize = 1024;
+/// Commands committed together at most, so that the first of them is not kept waiting for the last.
+const GROUP: usize = 256;
+
+/// Why a call to the coordinator did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The core refused; nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The journal could not be written; the coordinator has stopped, and nothing that was not acknowledged happened.
+    #[error("cannot write the journal: {0}")]
+    Journal(#[from] gramwise_store::Error),
+    /// The coordinator has stopped.
+    #[error("the coordinator has stopped")]
+    Gone,
+    /// The listener is unusable.
+    #[error("cannot listen: {0}")]
+    Socket(std::io::Error),
+    /// The driver's thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What a call for work is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum LeaseAnswer {
+    Assigned(Box<Assignment>),
+    Wait,
+    Ended,
+}
+
+/// What a report is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReportAnswer {
+    pub(crate) acked_through: u64,
+    pub(crate) instructions: Vec<(AttemptId, Instruction)>,
+}
+
+/// A call for work.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) worker: WorkerId,
+    pub(crate) description: String,
+    pub(crate) request: u64,
+    pub(crate) free_gpus: Vec<String>,
+}
+
+/// A reply that waits for its facts to be committed.
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+enum Message {
+    Submit(Box<SweepSpec>, CarbonFactors, String, Reply<SweepId>),
+    Ask(Question, Reply<LeaseAnswer>),
+    Report(Box<Report>, Reply<ReportAnswer>),
+    End(SweepId, String, Reply<()>),
+    Stop,
+}
+
+/// A cheap, cloneable way to the driver.
+#[derive(Debug, Clone)]
+pub(crate) struct DriverHandle {
+    inbox: tokio::sync::mpsc::Sender<Message>,
+}
+
+impl DriverHandle {
+    pub(crate) async fn submit(
+        &self,
+        spec: SweepSpec,
+        factors: CarbonFactors,
+        by: String,
+    ) -> Result<SweepId, Error> {
+        self.call(|reply| Message::Submit(Box::new(spec), factors, by, reply)).await
+    }
+
+    pub(crate) async fn ask(&self, question: Question) -> Result<LeaseAnswer, Error> {
+        self.call(|reply| Message::Ask(question, reply)).await
+    }
+
+    pub(crate) async fn report(&self, report: Report) -> Result<ReportAnswer, Error> {
+        self.call(|reply| Message::Report(Box::new(report), reply)).await
+    }
+
+    pub(crate) async fn end(&self, sweep: SweepId, why: String) -> Result<(), Error> {
+        self.call(|reply| Message::End(sweep, why, reply)).await
+    }
+
+    pub(crate) async fn stop(&self) {
+        let _ = self.inbox.send(Message::Stop).await;
+    }
+
+    async fn call<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(message(reply)).await.map_err(|_| Error::Gone)?;
+        answer.await.map_err(|_| Error::Gone)?
+    }
+}
+
+/// A call for work that has no answer yet.
+struct Waiting {
+    question: Question,
+    reply: Reply<LeaseAnswer>,
+    until: Instant,
+}
+
+/// An answer that may leave once the group is committed.
+type Held = Box<dyn FnOnce(Result<(), &gramwise_store::Error>) + Send>;
+
+/// The state, the journal, and who waits.
+pub(crate) struct Driver {
+    state: State,
+    journal: Journal,
+    clock: Clock,
+    waiting: Vec<Waiting>,
+    /// Facts decided and applied, not yet written.
+    pending: Vec<Fact>,
+    /// What those facts make leave.
+    effects: Vec<Effect>,
+    /// Replies that wait for those facts.
+    held: Vec<Held>,
+}
+
+impl Driver {
+    /// Replays the journal, gives up the workers of earlier processes, and starts the thread.
+    pub(crate) fn start(
+        journal: Journal,
+        resume: Option<SweepId>,
+    ) -> Result<(DriverHandle, std::thread::JoinHandle<Result<(), Error>>), Error> {
+        let mut state = State { last_sweep: journal.last_sweep()?.0, ..State::default() };
+        let facts = resume.map(|sweep| journal.facts(sweep)).transpose()?;
+        for (_, fact) in facts.iter().flatten() {
+            apply(&mut state, fact);
+        }
+        let mut driver = Self {
+            state,
+            journal,
+            clock: Clock::start(),
+            waiting: Vec::new(),
+            pending: Vec::new(),
+            effects: Vec::new(),
+            held: Vec::new(),
+        };
+        driver.give_up_workers()?;
+        let (inbox, messages) = tokio::sync::mpsc::channel(INBOX);
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("driver".to_owned())
+            .spawn(move || driver.run(&runtime, messages))
+            .map_err(Error::Thread)?;
+        Ok((DriverHandle { inbox }, thread))
+    }
+
+    fn give_up_workers(&mut self) -> Result<(), Error> {
+        let left: Vec<WorkerId> =
+            self.state.workers.iter().filter(|(_, worker)| !worker.gone).map(|(id, _)| id.clone()).collect();
+        for worker in left {
+            self.carry_out(&Command::WorkerGone { worker })?;
+        }
+        self.commit()
+    }
+
+    /// The loop. `runtime` gives the thread a channel with a time limit; nothing else runs on it.
+    fn run(
+        mut self,
+        runtime: &tokio::runtime::Handle,
+        mut inbox: tokio::sync::mpsc::Receiver<Message>,
+    ) -> Result<(), Error> {
+        loop {
+            let first = runtime.block_on(async { tokio::time::timeout(TICK, inbox.recv()).await });
+            let mut group: Vec<Message> = match first {
+                Ok(Some(message)) => vec![message],
+                Ok(None) => return Ok(()),
+                Err(_elapsed) => Vec::new(),
+            };
+            while let (true, Ok(message)) = (group.len() < GROUP, inbox.try_recv()) {
+                group.push(message);
+            }
+            let mut stop = false;
+            for message in group {
+                stop |= self.take(message);
+            }
+            self.carry_out(&Command::Tick)?;
+            self.ask_again();
+            self.commit()?;
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Carries out one message; its reply is held back until the commit. Is it the word to stop?
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Submit(spec, factors, by, reply) => {
+                let done = self.carry_out(&Command::Submit { spec, factors, by });
+                let sweep = SweepId(self.state.last_sweep);
+                self.hold(reply, done.map(|()| sweep));
+            }
+            Message::Ask(question, reply) => {
+                let until = Instant::now() + LONG_POLL;
+                self.waiting.push(Waiting { question, reply, until });
+            }
+            Message::Report(report, reply) => {
+                let worker = report.worker.clone();
+                let attempts: Vec<AttemptId> = report.attempts.iter().map(|told| told.attempt).collect();
+                let done = self.carry_out(&Command::Report(*report));
+                let answer = ReportAnswer {
+                    acked_through: self.state.workers.get(&worker).map_or(0, |worker| worker.acked_through),
+                    instructions: instructions(&self.state, &worker, &attempts),
+                };
+                self.hold(reply, done.map(|()| answer));
+            }
+            Message::End(sweep, why, reply) => {
+                let done = self.carry_out(&Command::End { sweep, why });
+                self.hold(reply, done);
+            }
+            Message::Stop => return true,
+        }
+        false
+    }
+
+    /// Decides on one command and applies what follows; it is written with the group.
+    fn carry_out(&mut self, command: &Command) -> Result<(), Error> {
+        let facts = decide(&self.state, command, self.clock.now())?;
+        for fact in facts {
+            tracing::debug!(kind = fact.kind(), "fact");
+            self.effects.extend(effect(&self.state, &fact));
+            apply(&mut self.state, &fact);
+            self.pending.push(fact);
+        }
+        Ok(())
+    }
+
+    /// Puts all open calls for work again: anything may have changed since they came.
+    fn ask_again(&mut self) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Question { worker, description, request, free_gpus } = waiting.question.clone();
+            let asked = Command::Ask { worker, description, request, free_gpus };
+            match self.carry_out(&asked) {
+                Ok(()) => self.waiting.push(waiting),
+                Err(error) => self.hold(waiting.reply, Err(error)),
+            }
+        }
+    }
+
+    /// Writes the group, then lets replies and effects go.
+    fn commit(&mut self) -> Result<(), Error> {
+        let facts = std::mem::take(&mut self.pending);
+        let written = self.journal.append(&facts, self.clock.now());
+        for reply in std::mem::take(&mut self.held) {
+            reply(written.as_ref().map(|()| ()));
+        }
+        written?;
+        self.answer_asks();
+        Ok(())
+    }
+
+    /// Answers the calls for work that an effect answers, that were answered before, or that waited long enough.
+    fn answer_asks(&mut self) {
+        let effects = std::mem::take(&mut self.effects);
+        let now = Instant::now();
+        for waiting in std::mem::take(&mut self.waiting) {
+            match self.answer(&waiting, &effects, now) {
+                // A worker that hung up asks again with the same number and gets the same attempt.
+                Some(answer) => drop(waiting.reply.send(Ok(answer))),
+                None => self.waiting.push(waiting),
+            }
+        }
+    }
+
+    fn answer(&self, waiting: &Waiting, effects: &[Effect], now: Instant) -> Option<LeaseAnswer> {
+        let Question { worker, request, .. } = &waiting.question;
+        let fresh = effects.iter().find_map(|effect| match effect {
+            Effect::Assign { worker: to, assignment } if to == worker => Some(assignment.clone()),
+            Effect::Assign { .. } | Effect::Acknowledge { .. } | Effect::Ended { .. } => None,
+        });
+        if let Some(assignment) = fresh.or_else(|| assigned(&self.state, worker, *request)) {
+            return Some(LeaseAnswer::Assigned(Box::new(assignment)));
+        }
+        let served = self.state.workers.get(worker).and_then(|worker| self.state.sweep(worker.sweep));
+        if served.is_some_and(|sweep| sweep.phase != SweepPhase::Running) {
+            return Some(LeaseAnswer::Ended);
+        }
+        (now >= waiting.until).then_some(LeaseAnswer::Wait)
+    }
+
+    fn hold<T: Send + 'static>(&mut self, reply: Reply<T>, answer: Result<T, Error>) {
+        self.held.push(Box::new(move |written| {
+            let answer = match written {
+                Ok(()) => answer,
+                Err(_) => Err(Error::Gone),
+            };
+            drop(reply.send(answer)); // A caller that hung up needs no answer.
+        }));
+    }
+}

@@ -1,0 +1,89 @@
+//! The loop: one thread owns the state and the write connection; gRPC calls wait for it.
+//!
+//! To know: [`Coordinator`] (starts and stops the whole), and the driver behind it, which drains waiting commands,
+//! decides, writes all their facts in one transaction and only then answers. Nothing here fits a model or touches a device.
+
+mod clock;
+mod driver;
+mod service;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gramwise_carbon::CarbonFactors;
+use gramwise_model::{SweepId, SweepSpec};
+use gramwise_store::Journal;
+use gramwise_wire::v1::sweeps_server::SweepsServer;
+use gramwise_wire::v1::work_server::WorkServer;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+pub use driver::Error;
+use driver::{Driver, DriverHandle};
+
+/// How long calls in flight may take when the coordinator stops. Streams that a peer holds open would make tonic
+/// wait for ever.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A running coordinator.
+#[derive(Debug)]
+pub struct Coordinator {
+    address: SocketAddr,
+    driver: DriverHandle,
+    thread: std::thread::JoinHandle<Result<(), Error>>,
+    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    stop: CancellationToken,
+}
+
+impl Coordinator {
+    /// Starts on a listener. A sweep to resume is replayed from the journal, and every worker that it names is taken for gone
+    /// (they lived in an earlier process): what they held is interrupted, its grams move to `lost`, its trials wait to be run
+    /// again.
+    pub fn start(journal: Journal, resume: Option<SweepId>, listener: TcpListener) -> Result<Self, Error> {
+        let address = listener.local_addr().map_err(Error::Socket)?;
+        let (driver, thread) = Driver::start(journal, resume)?;
+        let stop = CancellationToken::new();
+        let service = service::Service::new(driver.clone());
+        let stopped = stop.clone().cancelled_owned();
+        let server = tonic::transport::Server::builder()
+            .add_service(SweepsServer::new(service.clone()))
+            .add_service(WorkServer::new(service))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped);
+        Ok(Self { address, driver, thread, server: tokio::spawn(server), stop })
+    }
+
+    /// Where workers and clients reach it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins a sweep from within the process; clients use the `Sweeps` service.
+    pub async fn submit(
+        &self,
+        spec: SweepSpec,
+        factors: CarbonFactors,
+        by: String,
+    ) -> Result<SweepId, Error> {
+        self.driver.submit(spec, factors, by).await
+    }
+
+    /// Ends a sweep: no new trials, running ones are stopped.
+    pub async fn end(&self, sweep: SweepId, why: String) -> Result<(), Error> {
+        self.driver.end(sweep, why).await
+    }
+
+    /// Stops serving, waits for calls in flight, and closes the database.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(DRAIN, self.server).await;
+        self.driver.stop().await;
+        drop(self.driver);
+        tokio::task::spawn_blocking(move || self.thread.join())
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or(Err(Error::Gone))
+    }
+}

@@ -1,0 +1,32 @@
+//! The nouns: what a sweep, a trial and an attempt are, and the values they are made of.
+//!
+//! Three types to know: [`SweepSpec`] (a legal sweep; [`SweepSpec::from_yaml`] is the only door to it),
+//! [`Space`] with its [`Config`]s, and [`Because`] (why something was decided, with the numbers).
+//! Plain data with invariants; this crate never reads a clock, a file or a device.
+
+mod because;
+mod document;
+mod id;
+mod metric;
+mod objective;
+pub mod rows;
+mod space;
+mod sweep;
+mod text;
+mod timestamp;
+mod value;
+pub mod work;
+
+pub use because::{Because, Comparison, GainEstimate, Guard};
+pub use document::{Problem, Problems};
+pub use id::{AttemptId, SweepId, TrialId, WorkerId};
+pub use metric::{Metric, Metrics};
+pub use objective::{CO2E, Constraint, Goal, Objective};
+pub use space::{Condition, Distribution, Forbidden, Parameter, Space};
+pub use sweep::{
+    Budget, CarbonSpec, Defer, GainPerKg, Method, PruneSpec, Resource, Resources, Retry, RetryAction,
+    RetryRule, SweepSpec,
+};
+pub use text::nearest;
+pub use timestamp::Timestamp;
+pub use value::{Config, Value};

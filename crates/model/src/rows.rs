@@ -1,0 +1,259 @@
+//! What a database answers: rows that `store` reads and `report` turns into answers.
+
+use std::fmt;
+
+use gramwise_carbon::{CarbonFactors, Energy, Footprint};
+use serde::{Deserialize, Serialize};
+
+use crate::{Because, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
+
+/// Who is charged for an amount of energy. Every joule of a sweep's hosts is in exactly one account, except what
+/// other users of a host burnt, which is no cost of the sweep and is stated apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Account {
+    /// Attempts whose results count: completed, pruned, paused and failed trials.
+    Trial,
+    /// Attempts that were interrupted, lost or fenced.
+    Lost,
+    /// Hosts waiting.
+    Idle,
+    /// gramwise itself, and `setup`.
+    Overhead,
+}
+
+impl Account {
+    /// All accounts, in the order in which they are shown.
+    pub const ALL: [Self; 4] = [Self::Trial, Self::Lost, Self::Idle, Self::Overhead];
+
+    /// The account's name in tables, JSON and the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trial => "trial",
+            Self::Lost => "lost",
+            Self::Idle => "idle",
+            Self::Overhead => "overhead",
+        }
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// Where a sweep is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepState {
+    /// Trials run, or will when a coordinator runs it again.
+    Running,
+    /// No new trials; the last ones are being stopped.
+    Ending,
+    /// Over.
+    Ended,
+}
+
+/// Where a trial is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialState {
+    /// Proposed, or interrupted and to be run again.
+    Waiting,
+    /// On a worker.
+    Running,
+    /// Told to stop, still burning.
+    Stopping,
+    /// Kept for later.
+    Paused,
+    /// Ran to its end.
+    Completed,
+    /// Not worth its carbon.
+    Pruned,
+    /// Ended by its own fault.
+    Failed,
+}
+
+/// What was decided about a trial at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Go on.
+    Continue,
+    /// Go on from where it was paused.
+    Promote,
+    /// Stop, and keep it for later.
+    Pause,
+    /// Stop: not worth its carbon.
+    Prune,
+    /// Stop: done, failed, stale, or the sweep ends.
+    Stop,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It exited with success by itself.
+    Finished,
+    /// It ended after it was told to.
+    Stopped,
+    /// It ended by its own fault.
+    Failed {
+        /// What happened, with the end of its output.
+        message: String,
+    },
+    /// Its worker was interrupted.
+    Interrupted,
+    /// Its worker was not heard from again.
+    Lost,
+}
+
+/// One sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepRow {
+    /// Its number.
+    pub id: SweepId,
+    /// What it was asked to do.
+    pub spec: SweepSpec,
+    /// How its energy becomes grams.
+    pub factors: CarbonFactors,
+    /// Where it is.
+    pub state: SweepState,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended, in words.
+    pub ended_because: Option<String>,
+    /// Who submitted it (`user@host`).
+    pub submitted_by: String,
+}
+
+/// One trial with its latest figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialRow {
+    /// Its number in the sweep.
+    pub id: TrialId,
+    /// Where it is.
+    pub state: TrialState,
+    /// Its hyperparameters.
+    pub config: Config,
+    /// The last step reported; 0 for none.
+    pub step: u64,
+    /// The metrics reported there; `co2e` (grams to that step) is among them.
+    pub metrics: Metrics,
+    /// Charged to account `trial` for it.
+    pub booked: Footprint,
+    /// Charged to account `lost` for it.
+    pub lost: Footprint,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// The last decision about it.
+    pub verdict: Option<Verdict>,
+    /// Why.
+    pub because: Option<Because>,
+    /// What failed, if it did.
+    pub message: Option<String>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptRow {
+    /// The trial.
+    pub trial: TrialId,
+    /// The attempt's number.
+    pub number: u32,
+    /// Who ran it.
+    pub worker: WorkerId,
+    /// GPUs leased, by UUID.
+    pub gpus: Vec<String>,
+    /// When it was leased.
+    pub leased_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How it ended; `None` while it runs.
+    pub outcome: Option<Outcome>,
+    /// The account its grams are in.
+    pub account: Account,
+    /// What it burnt.
+    pub footprint: Footprint,
+    /// How many steps it reported.
+    pub steps: u64,
+}
+
+/// One step of one trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRow {
+    /// The trial.
+    pub trial: TrialId,
+    /// The attempt that reported it.
+    pub attempt: u32,
+    /// The step.
+    pub step: u64,
+    /// Its metrics; `co2e` (grams to this step) is among them.
+    pub metrics: Metrics,
+    /// What the trial had burnt to reach it.
+    pub footprint: Footprint,
+    /// When it was heard of.
+    pub at: Timestamp,
+}
+
+/// One decision about one trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionRow {
+    /// When.
+    pub at: Timestamp,
+    /// The trial.
+    pub trial: TrialId,
+    /// Its attempt then.
+    pub attempt: u32,
+    /// The step it was decided at; 0 before the first.
+    pub step: u64,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Why.
+    pub because: Because,
+}
+
+/// The balance of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// The account.
+    pub account: Account,
+    /// What is in it.
+    pub footprint: Footprint,
+}
+
+/// What one worker's host metered while it served the sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostRow {
+    /// The worker (one life of its process).
+    pub worker: WorkerId,
+    /// Host, processor and GPUs, for people.
+    pub description: String,
+    /// Everything its counters and models said, in exact microjoules.
+    pub total: Energy,
+    /// The part of it burnt by other users of the host: no cost of the sweep.
+    pub other: Energy,
+}
+
+/// Everything the database knows of one sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepRecord {
+    /// The sweep.
+    pub sweep: SweepRow,
+    /// Its trials by number.
+    pub trials: Vec<TrialRow>,
+    /// Their attempts, by trial and number.
+    pub attempts: Vec<AttemptRow>,
+    /// All accounts, in the order of [`Account::ALL`].
+    pub accounts: Vec<AccountRow>,
+    /// The hosts that served it.
+    pub hosts: Vec<HostRow>,
+    /// Decisions in the order they were taken.
+    pub decisions: Vec<DecisionRow>,
+    /// Number of distinct (trial, attempt, step) reports: the training cycles run.
+    pub steps_reported: u64,
+}

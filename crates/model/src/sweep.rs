@@ -1,0 +1,195 @@
+//! A sweep as it is run: everything a sweep file says, checked.
+
+mod read;
+
+use std::time::Duration;
+
+use gramwise_carbon::{GramsCo2e, Joules, Pue};
+use serde::{Deserialize, Serialize};
+
+use crate::{Constraint, Objective, Problems, Space};
+
+/// A legal sweep. Built by [`SweepSpec::from_yaml`] only; what holds one need not check it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepSpec {
+    /// Its name, for people.
+    pub name: String,
+    /// A shell command run once per worker before the first trial, booked to `overhead`.
+    pub setup: Option<String>,
+    /// Program and arguments of a trial, macros not yet expanded.
+    pub command: Vec<String>,
+    /// How configurations are proposed.
+    pub method: Method,
+    /// At least one; the first is the one `best` ranks by.
+    pub objectives: Vec<Objective>,
+    /// Bounds that candidates for best keep to.
+    pub constraints: Vec<Constraint>,
+    /// What is searched.
+    pub space: Space,
+    /// The fidelity: what a step is and how many there are.
+    pub resource: Resource,
+    /// When to end.
+    pub budget: Budget,
+    /// When to prune.
+    pub prune: PruneSpec,
+    /// What to do after failures.
+    pub retry: Retry,
+    /// What one trial needs.
+    pub resources: Resources,
+    /// How its energy becomes grams.
+    pub carbon: CarbonSpec,
+    /// Seed of every random draw.
+    pub seed: u64,
+}
+
+/// How configurations are proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Scrambled Sobol points: the default until a model takes over.
+    Sobol,
+    /// Independent draws from each distribution.
+    Random,
+    /// Every combination of the choices, in order.
+    Grid,
+}
+
+/// The trial's unit of progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// What a step is called: `epoch`, `iteration`.
+    pub name: String,
+    /// The first step at which a trial may be judged, from 1.
+    pub min: u64,
+    /// The step at which a trial is complete.
+    pub max: u64,
+    /// Can a trial go on from `$GRAMWISE_CHECKPOINT_DIR` after it was stopped?
+    pub checkpoint: bool,
+}
+
+/// What a sweep may use up; whichever is first ends it. `co2e` and `energy` are hard: they are not overstepped.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Budget {
+    /// Operational `CO2e` of all accounts.
+    pub co2e: Option<GramsCo2e>,
+    /// IT energy of all accounts.
+    pub energy: Option<Joules>,
+    /// Configurations to try.
+    pub trials: Option<u32>,
+    /// Wall time since the sweep was submitted.
+    pub wall: Option<Duration>,
+    /// GPU-hours leased.
+    pub gpu_hours: Option<f64>,
+}
+
+/// When a running trial is no longer worth its carbon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PruneSpec {
+    /// The threshold on predicted gain per kg; `None` switches pruning off.
+    pub gain_per_kg: Option<GainPerKg>,
+    /// The fraction of doomed trials that run on, to measure the regret of pruning.
+    pub audit: f64,
+    /// Steps before a trial may be pruned or paused.
+    pub grace: u64,
+}
+
+/// The threshold of pruning.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GainPerKg {
+    /// From the spread of the objective and the price of a full training.
+    Auto,
+    /// In units of the objective per kgCO2e (several objectives: in fractions of the hypervolume per kgCO2e).
+    Fixed(f64),
+}
+
+/// What to do when an attempt fails.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Retry {
+    /// Further attempts after a failed one.
+    pub max: u32,
+    /// Exceptions by what the trial's output holds; the first match counts.
+    pub rules: Vec<RetryRule>,
+}
+
+/// One exception to [`Retry::max`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetryRule {
+    /// Text looked for in the end of the attempt's output.
+    #[serde(rename = "match")]
+    pub matches: String,
+    /// What to do.
+    pub action: RetryAction,
+}
+
+/// What a rule of [`Retry`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryAction {
+    /// The trial failed for good.
+    Fail,
+    /// Try again.
+    Retry,
+    /// Try again, on another host.
+    ExcludeHost,
+}
+
+/// What one trial needs of its host.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Resources {
+    /// Whole GPUs.
+    pub gpus: u32,
+    /// CPU cores; `None` leaves it to the worker's slots.
+    pub cpus: Option<u32>,
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// An attempt is ended as failed after this time.
+    pub timeout: Option<Duration>,
+}
+
+/// How energy becomes grams.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CarbonSpec {
+    /// Grid zone code, checked against the shipped table.
+    pub zone: Option<String>,
+    /// Power usage effectiveness.
+    pub pue: Option<Pue>,
+    /// State embodied emissions beside the operational ones?
+    pub embodied: bool,
+    /// Wait for cleaner electricity.
+    pub defer: Option<Defer>,
+}
+
+/// Wait for electricity below an intensity, under a deadline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Defer {
+    /// Local time of day, minutes since midnight, at which waiting ends.
+    pub until_minute: u32,
+    /// Start when the grid is at or below this, in g/kWh.
+    pub max_g_per_kwh: f64,
+}
+
+impl SweepSpec {
+    /// Reads a sweep file. All faults are returned together, each with its place in the text and a hint;
+    /// warnings (legal, but probably not meant) come beside the sweep.
+    pub fn from_yaml(text: &str) -> Result<(Self, Problems), Problems> {
+        read::sweep(text)
+    }
+
+    /// The objective that `best` ranks by.
+    ///
+    /// # Panics
+    /// Never: the reader refuses a sweep without an objective.
+    pub fn primary(&self) -> &Objective {
+        self.objectives.first().expect("a legal sweep has an objective")
+    }
+
+    /// The steps at which trials are compared: `min`, then each three times the last, below `max`.
+    /// Factor 3 as in Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), section 3.
+    pub fn rungs(&self) -> Vec<u64> {
+        let first = self.resource.min.max(self.prune.grace).max(1);
+        std::iter::successors(Some(first), |step| step.checked_mul(3))
+            .take_while(|step| *step < self.resource.max)
+            .collect()
+    }
+}

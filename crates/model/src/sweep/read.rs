@@ -1,0 +1,117 @@
+//! From the tree of a sweep file to a legal sweep.
+
+mod choices;
+mod command;
+mod conditions;
+mod distributions;
+mod fields;
+mod objectives;
+mod parameters;
+mod settings;
+mod units;
+
+use fields::{Field, Fields};
+
+use crate::document::{Findings, compose};
+use crate::{Method, Problems, SweepSpec};
+
+/// Every key of the file, those of W&B included.
+const KEYS: &[&str] = &[
+    "name",
+    "setup",
+    "command",
+    "program",
+    "method",
+    "objectives",
+    "metric",
+    "constraints",
+    "parameters",
+    "forbidden",
+    "resource",
+    "budget",
+    "run_cap",
+    "prune",
+    "early_terminate",
+    "retry",
+    "resources",
+    "carbon",
+    "seed",
+    "description",
+    "project",
+    "entity",
+];
+
+/// Reads a text. All that is wrong with it is returned together, in the order of the text; what is doubtful
+/// comes beside the sweep.
+pub(super) fn sweep(text: &str) -> Result<(SweepSpec, Problems), Problems> {
+    let mut findings = Findings::new(text);
+    let spec = compose(&mut findings).and_then(|root| file(&mut findings, &Field::root(&root)));
+    let (errors, warnings) = findings.finish();
+    match spec {
+        Some(spec) if errors.0.is_empty() => Ok((spec, warnings)),
+        _ => Err(errors),
+    }
+}
+
+fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
+    let hint = "a sweep file begins like `name: digits`";
+    let file = Fields::open(findings, root, KEYS, hint)?;
+    let method = method(findings, &file);
+    let space = parameters::space(findings, &file, method);
+    let resource = settings::resource(findings, &file);
+    // Where the method is not known, a budget may not be needed: one problem at a time.
+    let needs_budget = method.is_some_and(|method| method != Method::Grid);
+    let prune = settings::prune(findings, &file, &resource);
+    ignored(findings, &file);
+    let seed = file.get("seed").and_then(|field| field.unsigned(findings, 0..=u64::MAX)).unwrap_or(0);
+    let name = file.get("name").and_then(|field| field.text(findings)).unwrap_or_else(|| "sweep".to_owned());
+    let setup = file.get("setup").and_then(|field| field.text(findings));
+    Some(SweepSpec {
+        name,
+        setup,
+        command: command::command(findings, &file, file.get("parameters").is_some()),
+        method: method.unwrap_or(Method::Sobol),
+        objectives: objectives::objectives(findings, &file),
+        constraints: objectives::constraints(findings, &file),
+        budget: settings::budget(findings, &file, needs_budget),
+        prune,
+        retry: settings::retry(findings, &file),
+        resources: settings::resources(findings, &file),
+        carbon: settings::carbon(findings, &file),
+        space: space?,
+        resource,
+        seed,
+    })
+}
+
+/// How configurations are proposed; `None` if it is wrong.
+fn method(findings: &mut Findings<'_>, file: &Fields<'_>) -> Option<Method> {
+    let Some(field) = file.get("method") else { return Some(Method::Sobol) };
+    if field.node.text() == Some("bayes") {
+        let message = "the search by a model (bayes) is not built yet; sobol is used";
+        findings.warning(&field.node.span, message, "write `method: sobol` to keep it so");
+        return Some(Method::Sobol);
+    }
+    let words = [
+        ("sobol", Method::Sobol),
+        ("random", Method::Random),
+        ("grid", Method::Grid),
+        ("bayes", Method::Sobol),
+    ];
+    field.one_of(findings, &words)
+}
+
+/// W&B's keys that change nothing here.
+fn ignored(findings: &mut Findings<'_>, file: &Fields<'_>) {
+    if let Some(field) = file.get("early_terminate") {
+        let message = "`early_terminate` is ignored: trials are pruned on predicted gain per kgCO2e";
+        findings.warning(
+            &field.key_span,
+            message,
+            "see `prune`; `prune: {gain_per_kg: off}` runs every trial to its end",
+        );
+    }
+    for field in ["description", "project", "entity"].iter().filter_map(|key| file.get(key)) {
+        settings::not_yet(findings, &field);
+    }
+}

@@ -1,0 +1,49 @@
+//! The questions asked of a ledger: what a sweep cost, what it found, and why it decided as it did.
+//!
+//! Three types to know: [`Report`] (the stable JSON of `gramwise report`), [`SweepSummary`] (one sweep in a list)
+//! and [`Terminal`] (how much room an answer has). Every question is a function from rows to text; [`table()`],
+//! [`csv()`] and the helpers of [`mod@units`] are what the answers are made of.
+//!
+//! Every returned text ends with a newline. What is not known is `null` in JSON, an empty CSV field, and
+//! `unknown` or `-` in text; it is never a zero. This crate never sees the store, a clock or a file.
+
+mod accounts;
+mod best;
+mod calendar;
+mod counts;
+mod csv;
+mod explain;
+mod explain_words;
+mod history;
+mod json;
+mod normal;
+mod output;
+mod pareto;
+mod pruning;
+mod report;
+mod report_csv;
+mod show;
+mod status;
+mod sweeps;
+mod table;
+mod text;
+mod trials;
+pub mod units;
+mod words;
+
+pub use accounts::{Accounts, Balance, ByProvenance};
+pub use best::{best, front};
+pub use counts::{AttemptCounts, TrialCounts};
+pub use csv::csv;
+pub use explain::explain;
+pub use history::{GroupBy, HistoryQuery, history};
+pub use output::{Format, Terminal};
+pub use pruning::Pruning;
+pub use report::{Grid, Host, OtherTenants, Report, TrialSummary, report};
+pub use report_csv::{report_csv, report_json, report_value};
+pub use show::show;
+pub use status::status;
+pub use sweeps::{SweepSummary, sweeps};
+pub use table::{Align, table};
+pub use text::report_text;
+pub use trials::trials;

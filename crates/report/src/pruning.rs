@@ -1,0 +1,185 @@
+//! What pruning saved, and what it may have cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gramwise_carbon::{Energy, Interval, half_width};
+use gramwise_model::rows::{DecisionRow, SweepRecord, TrialRow, TrialState, Verdict};
+use gramwise_model::{Because, GainEstimate, Guard, TrialId};
+use serde::Serialize;
+
+use crate::normal::probability_below;
+use crate::pareto;
+
+/// What pruning saved, by the predictions it was decided on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pruning {
+    /// Grams that pruned and paused trials were predicted to need to their last step. `null` where trials were
+    /// pruned or paused and none of those decisions came with a prediction.
+    pub avoided_g: Option<f64>,
+    /// Lower bound.
+    pub avoided_low_g: Option<f64>,
+    /// Upper bound.
+    pub avoided_high_g: Option<f64>,
+    /// Where the bounds come from, in words.
+    pub avoided_interval_from: String,
+    /// Trials that the sum is over.
+    pub avoided_trials: u64,
+    /// Trials pruned.
+    pub pruned: u64,
+    /// Trials paused.
+    pub paused: u64,
+    /// Doomed trials that ran on, so that the regret of pruning is measured.
+    pub audited: u64,
+    /// Expected number of pruned and paused trials that would have become the best by the primary objective
+    /// (better by more than its `meaningful`, where that is stated). `null` where no prediction says so.
+    pub expected_winners_pruned: Option<f64>,
+    /// Trials that the expectation is over.
+    pub expected_winners_trials: u64,
+}
+
+pub(crate) fn pruning(record: &SweepRecord) -> Pruning {
+    let given_up = given_up(record);
+    let left: Vec<f64> = given_up.iter().filter_map(|because| grams_left(because)).collect();
+    let known = given_up.is_empty() || !left.is_empty();
+    let avoided = sum(&left);
+    let (relative, from) = relative_error(record);
+    let bounds = Interval::around(avoided, relative);
+    let best = best_value(record);
+    let chances: Vec<f64> =
+        given_up.iter().filter_map(|because| chance_to_win(record, best, because)).collect();
+    let in_state = |state| record.trials.iter().filter(|trial| trial.state == state).count() as u64;
+    Pruning {
+        avoided_g: known.then_some(avoided),
+        avoided_low_g: known.then_some(bounds.low),
+        avoided_high_g: known.then_some(bounds.high),
+        avoided_interval_from: from,
+        avoided_trials: left.len() as u64,
+        pruned: in_state(TrialState::Pruned),
+        paused: in_state(TrialState::Paused),
+        audited: audited(record),
+        expected_winners_pruned: (given_up.is_empty() || !chances.is_empty()).then(|| sum(&chances)),
+        expected_winners_trials: chances.len() as u64,
+    }
+}
+
+/// The decision that says why a trial is where it is: the last one that was not about an attempt of the past.
+pub(crate) fn last_decision(record: &SweepRecord, trial: TrialId) -> Option<&DecisionRow> {
+    record.decisions.iter().rev().find(|row| row.trial == trial && row.because != Because::Stale)
+}
+
+/// The estimate behind a decision, also one that a guard overruled.
+pub(crate) fn estimate(because: &Because) -> Option<&GainEstimate> {
+    match because {
+        Because::Gain(estimate) => Some(estimate),
+        Because::Guarded { estimate, .. } => estimate.as_ref(),
+        Because::Sampled { .. }
+        | Because::Rung(_)
+        | Because::LastStep
+        | Because::Diverged { .. }
+        | Because::NoObjective { .. }
+        | Because::Again { .. }
+        | Because::SweepEnding { .. }
+        | Because::Stale => None,
+    }
+}
+
+/// Assumed where there is nothing to learn from: the predicted rest of a trial is extrapolated from its own
+/// first steps, and a first step has been seen to cost 27 % of a whole training.
+const ASSUMED_ERROR: f64 = 0.60;
+
+/// So many back-tests before their spread is trusted more than the assumption.
+const ENOUGH: usize = 5;
+
+/// Why pruned and paused trials were given up, one reason each.
+fn given_up(record: &SweepRecord) -> Vec<&Because> {
+    let mut last: BTreeMap<TrialId, (Verdict, &Because)> = record
+        .trials
+        .iter()
+        .filter_map(|trial| Some((trial.id, (trial.verdict?, trial.because.as_ref()?))))
+        .collect();
+    for row in record.decisions.iter().filter(|row| row.because != Because::Stale) {
+        last.insert(row.trial, (row.verdict, &row.because));
+    }
+    last.into_values()
+        .filter(|(verdict, _)| matches!(verdict, Verdict::Prune | Verdict::Pause))
+        .map(|(_, because)| because)
+        .collect()
+}
+
+/// The grams a trial was predicted to need to its last step, where the decision came with a prediction.
+pub(crate) fn grams_left(because: &Because) -> Option<f64> {
+    let left = match because {
+        Because::Rung(comparison) => Some(comparison.grams_left),
+        other => estimate(other).map(|estimate| estimate.grams_left),
+    };
+    left.filter(|left| left.is_finite()).map(|left| left.max(0.0))
+}
+
+/// From a positive zero: the standard library's empty sum of floats is a negative one, and JSON would show it.
+fn sum(parts: &[f64]) -> f64 {
+    parts.iter().fold(0.0, |sum, part| sum + part)
+}
+
+/// What the best trial known now has of the primary objective.
+fn best_value(record: &SweepRecord) -> Option<f64> {
+    let primary = record.sweep.spec.objectives.first()?;
+    pareto::best(record)?.metrics.get(&primary.name)?.finite()
+}
+
+/// The chance that the trial's final value beats the best one; where no trial has completed, the one that the
+/// decision was taken against.
+fn chance_to_win(record: &SweepRecord, best: Option<f64>, because: &Because) -> Option<f64> {
+    let estimate = estimate(because)?;
+    let primary = record.sweep.spec.objectives.first()?;
+    let best = best.or_else(|| estimate.incumbent_values.get(&primary.name).copied())?;
+    let goal = primary.cost(best) - primary.meaningful.unwrap_or(0.0);
+    let chance = probability_below(goal, primary.cost(estimate.predicted), estimate.predicted_sd);
+    chance.is_finite().then_some(chance)
+}
+
+/// How far such predictions are from the truth, relative to it, and where that is known from: twice the root
+/// mean square error of the earliest prediction of each completed trial, held against what the trial then
+/// burnt. The errors of one sweep share their causes, so they are not taken to average out over its trials.
+fn relative_error(record: &SweepRecord) -> (f64, String) {
+    let earliest = earliest_estimates(record);
+    let back_test = |trial| back_test(record, trial, earliest.get(&trial.id)?);
+    let errors: Vec<f64> = record.trials.iter().filter_map(back_test).collect();
+    if errors.len() < ENOUGH {
+        return (ASSUMED_ERROR, format!("±{:.0} % assumed", ASSUMED_ERROR * 100.0));
+    }
+    let mean_square = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
+    let burnt = record.accounts.iter().fold(Energy::ZERO, |sum, row| sum + row.footprint.energy);
+    // Grams that were never burnt cannot be known better than those that were.
+    let relative = (4.0 * mean_square + half_width(&burnt, &record.sweep.factors).powi(2)).sqrt();
+    (relative, format!("from the predictions for {} completed trials against what they burnt", errors.len()))
+}
+
+/// The first estimate about each trial after its first step.
+fn earliest_estimates(record: &SweepRecord) -> BTreeMap<TrialId, &GainEstimate> {
+    let mut earliest = BTreeMap::new();
+    for row in &record.decisions {
+        if let Some(estimate) = estimate(&row.because).filter(|estimate| estimate.step > 0) {
+            earliest.entry(row.trial).or_insert(estimate);
+        }
+    }
+    earliest
+}
+
+/// The relative error of a prediction for a trial that ran to its last step in one attempt. What it had burnt
+/// at that step is not in the record: the same grams for every step are assumed, and what that gets wrong
+/// counts as the prediction's error too.
+fn back_test(record: &SweepRecord, trial: &TrialRow, predicted: &GainEstimate) -> Option<f64> {
+    let last = record.sweep.spec.resource.max;
+    if trial.state != TrialState::Completed || trial.step != last || trial.attempts != 1 {
+        return None;
+    }
+    let steps_left = last.checked_sub(predicted.step).filter(|steps| *steps > 0)?;
+    let burnt = trial.booked.co2e.grams().get() * steps_left as f64 / last as f64;
+    let error = burnt / predicted.grams_left - 1.0;
+    error.is_finite().then_some(error)
+}
+
+fn audited(record: &SweepRecord) -> u64 {
+    let audit = |row: &&DecisionRow| matches!(row.because, Because::Guarded { guard: Guard::Audit, .. });
+    record.decisions.iter().filter(audit).map(|row| row.trial).collect::<BTreeSet<_>>().len() as u64
+}

@@ -1,0 +1,139 @@
+//! The list of sweeps.
+
+use std::collections::BTreeMap;
+
+use gramwise_carbon::{Footprint, Quality};
+use gramwise_model::rows::{SweepRow, SweepState, TrialState};
+use gramwise_model::{CO2E, SweepId, Timestamp};
+use serde::Serialize;
+
+use crate::units::{energy, grams};
+use crate::{Align, Format, Terminal, TrialCounts, calendar, csv, json, table, words};
+
+/// One sweep in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepSummary {
+    /// The sweep.
+    pub sweep: SweepRow,
+    /// How many of its trials are in each state.
+    pub trials: BTreeMap<TrialState, u64>,
+    /// What all its accounts hold.
+    pub total: Footprint,
+}
+
+impl SweepSummary {
+    pub(crate) fn counts(&self) -> TrialCounts {
+        TrialCounts::of(self.trials.iter().map(|(state, count)| (*state, *count)))
+    }
+}
+
+/// Sweeps in the order given (`gramwise ls`). [`Format::Value`] is their numbers.
+pub fn sweeps(rows: &[SweepSummary], format: Format, terminal: Terminal) -> String {
+    match format {
+        Format::Table => as_table(rows, terminal),
+        Format::Json => json::document(&rows.iter().map(SweepJson::of).collect::<Vec<_>>()),
+        Format::Csv => as_csv(rows),
+        Format::Value => rows.iter().map(|row| row.sweep.id.to_string() + "\n").collect(),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct SweepJson<'a> {
+    sweep: SweepId,
+    name: &'a str,
+    state: SweepState,
+    trials: TrialCounts,
+    energy_uj: u64,
+    energy_j: f64,
+    co2e_g: f64,
+    quality: Quality,
+    zone: &'a str,
+    submitted_at_ms: Timestamp,
+    ended_at_ms: Option<Timestamp>,
+    ended_because: Option<&'a str>,
+    submitted_by: &'a str,
+}
+
+impl<'a> SweepJson<'a> {
+    fn of(row: &'a SweepSummary) -> Self {
+        let sweep = &row.sweep;
+        Self {
+            sweep: sweep.id,
+            name: &sweep.spec.name,
+            state: sweep.state,
+            trials: row.counts(),
+            energy_uj: row.total.energy.total().get(),
+            energy_j: row.total.energy.joules().get(),
+            co2e_g: row.total.co2e.grams().get(),
+            quality: row.total.energy.quality(),
+            zone: &sweep.factors.zone,
+            submitted_at_ms: sweep.submitted_at,
+            ended_at_ms: sweep.ended_at,
+            ended_because: sweep.ended_because.as_deref(),
+            submitted_by: &sweep.submitted_by,
+        }
+    }
+}
+
+fn as_table(rows: &[SweepSummary], terminal: Terminal) -> String {
+    let header =
+        ["sweep", "name", "state", CO2E, "trials", "completed", "energy", "quality", "submitted", "by"];
+    let (left, right) = (Align::Left, Align::Right);
+    let alignment = [right, left, left, right, right, right, right, left, left, left];
+    let cells = rows.iter().map(|row| {
+        let counts = row.counts();
+        let quality =
+            if row.total.energy.is_zero() { "-".to_owned() } else { row.total.energy.quality().to_string() };
+        vec![
+            row.sweep.id.to_string(),
+            row.sweep.spec.name.clone(),
+            words::sweep_state(row.sweep.state).to_owned(),
+            grams(row.total.co2e.grams()),
+            counts.total.to_string(),
+            counts.completed.to_string(),
+            energy(row.total.energy.total()),
+            quality,
+            calendar::minute(row.sweep.submitted_at),
+            row.sweep.submitted_by.clone(),
+        ]
+    });
+    table(&header, cells.collect(), &alignment, terminal)
+}
+
+fn as_csv(rows: &[SweepSummary]) -> String {
+    let header = [
+        "sweep",
+        "name",
+        "state",
+        "trials",
+        "trials_completed",
+        "trials_pruned",
+        "energy_uj",
+        "co2e_g",
+        "quality",
+        "zone",
+        "submitted_at_ms",
+        "submitted_by",
+    ];
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let counts = row.counts();
+            vec![
+                row.sweep.id.to_string(),
+                row.sweep.spec.name.clone(),
+                words::sweep_state(row.sweep.state).to_owned(),
+                counts.total.to_string(),
+                counts.completed.to_string(),
+                counts.pruned.to_string(),
+                row.total.energy.total().get().to_string(),
+                row.total.co2e.grams().get().to_string(),
+                row.total.energy.quality().to_string(),
+                row.sweep.factors.zone.clone(),
+                row.sweep.submitted_at.0.to_string(),
+                row.sweep.submitted_by.clone(),
+            ]
+        })
+        .collect();
+    csv(&header, &cells)
+}

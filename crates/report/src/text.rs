@@ -1,0 +1,239 @@
+//! The report on one screen.
+
+use std::time::Duration;
+
+use gramwise_carbon::{GramsCo2e, Microjoules};
+use gramwise_model::CO2E;
+use gramwise_model::rows::{Account, SweepRecord, TrialRow};
+
+use crate::output::Screen;
+use crate::units::{duration, energy, grams, number, share};
+use crate::{Align, Grid, Report, Terminal, calendar, pareto, table, words};
+
+/// So many rows of the front, so that all stays on one screen.
+const FRONT_ROWS: usize = 8;
+
+/// The report for people: what the sweep found, what it cost and who was charged, and how well that is known.
+/// `report` must be the answer for `record`.
+pub fn report_text(report: &Report, record: &SweepRecord, terminal: Terminal) -> String {
+    let mut screen = Screen::new(terminal, 11);
+    screen.title(&title(report));
+    ending(&mut screen, report);
+    found(&mut screen, report, record);
+    front(&mut screen, record, terminal);
+    cost(&mut screen, report);
+    factors(&mut screen, report);
+    pruning(&mut screen, report);
+    screen.blank();
+    screen.block(&accounts(report, terminal));
+    screen.finish()
+}
+
+fn title(report: &Report) -> String {
+    let took = report.ended_at_ms.map(|end| end.since(report.submitted_at_ms));
+    let took = took.map_or(String::new(), |took| format!(" after {}", duration(took)));
+    format!("sweep {} {}: {}{took}", report.sweep, report.name, words::sweep_state(report.state))
+}
+
+fn ending(screen: &mut Screen, report: &Report) {
+    screen.say(
+        "submitted",
+        &format!("{} by {}", calendar::minute(report.submitted_at_ms), report.submitted_by),
+    );
+    if report.ended_at_ms.is_some() {
+        screen.say("ended", report.ended_because.as_deref().unwrap_or("for an unknown reason"));
+    }
+    let trials = &report.trials;
+    screen.say("trials", &format!("{}{}", words::counted(trials.total, "trial"), by_state(trials)));
+    let attempts = &report.attempts;
+    let outcomes = non_zero(&[
+        (attempts.finished, "finished"),
+        (attempts.stopped, "stopped"),
+        (attempts.failed, "failed"),
+        (attempts.interrupted, "interrupted"),
+        (attempts.lost, "lost"),
+        (attempts.running, "running"),
+    ]);
+    let steps = words::counted(report.steps, "step");
+    screen.say("attempts", &format!("{}{outcomes}; {steps} run", words::counted(attempts.total, "attempt")));
+}
+
+/// `: 8 completed, 2 pruned`, without the states that no trial is in.
+pub(crate) fn by_state(trials: &crate::TrialCounts) -> String {
+    non_zero(&[
+        (trials.completed, "completed"),
+        (trials.pruned, "pruned"),
+        (trials.paused, "paused"),
+        (trials.failed, "failed"),
+        (trials.running, "running"),
+        (trials.stopping, "stopping"),
+        (trials.waiting, "waiting"),
+    ])
+}
+
+fn non_zero(counts: &[(u64, &str)]) -> String {
+    let named = counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
+    let named: Vec<String> = named.collect();
+    if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) }
+}
+
+fn found(screen: &mut Screen, report: &Report, record: &SweepRecord) {
+    screen.blank();
+    match pareto::best(record) {
+        Some(best) => {
+            screen.say("best", &best_line(best, record));
+            screen.more(&words::config(&best.config));
+        }
+        None if report.trials.completed == 0 => screen.say("best", "none: no trial has completed"),
+        None => {
+            screen.say(
+                "best",
+                "none: no completed trial has all objectives as numbers and keeps the constraints",
+            );
+        }
+    }
+}
+
+/// `trial 9: val_error 0.0183, co2e 3.10 mg at epoch 30`.
+pub(crate) fn best_line(best: &TrialRow, record: &SweepRecord) -> String {
+    let resource = &record.sweep.spec.resource.name;
+    format!(
+        "trial {}: {} at {resource} {}",
+        best.id,
+        words::metrics(&best.metrics, &record.sweep.spec),
+        best.step
+    )
+}
+
+fn front(screen: &mut Screen, record: &SweepRecord, terminal: Terminal) {
+    let front = pareto::front(record);
+    if front.len() < 2 {
+        return;
+    }
+    let objectives = &record.sweep.spec.objectives;
+    let mut header = vec!["front"];
+    header.extend(objectives.iter().map(|objective| objective.name.as_str()));
+    let mut alignment = vec![Align::Right; header.len()];
+    header.push("config");
+    alignment.push(Align::Left);
+    let row = |trial: &&TrialRow| {
+        let value =
+            |name: &String| trial.metrics.get(name).map_or("-".to_owned(), |held| words::metric(name, *held));
+        let mut cells = vec![trial.id.to_string()];
+        cells.extend(objectives.iter().map(|objective| value(&objective.name)));
+        cells.push(words::config(&trial.config));
+        cells
+    };
+    screen.blank();
+    screen.block(&table(&header, front.iter().take(FRONT_ROWS).map(row).collect(), &alignment, terminal));
+    if front.len() > FRONT_ROWS {
+        screen.more(&format!("and {} more on the front", front.len() - FRONT_ROWS));
+    }
+}
+
+fn cost(screen: &mut Screen, report: &Report) {
+    let mass = |value: f64| grams(GramsCo2e::new(value));
+    screen.blank();
+    if report.energy_uj == 0 {
+        screen.say("CO2e", "unknown: no energy has been booked");
+        return;
+    }
+    screen.say("energy", &format!("{} of IT equipment", energy(Microjoules::new(report.energy_uj))));
+    let bounds =
+        format!("between {} and {} at about 95 %", mass(report.co2e_low_g), mass(report.co2e_high_g));
+    screen.say("CO2e", &format!("{} of operation ({bounds})", mass(report.co2e_g)));
+    match report.embodied_g {
+        Some(embodied) => screen.more(&format!("{} embodied in the hardware", mass(embodied))),
+        None => screen.more("embodied in the hardware: unknown, not accounted yet"),
+    }
+    let parts = report.energy_by_provenance;
+    let part = |amount: u64| share(amount as f64, report.energy_uj as f64);
+    let text = format!(
+        "{}: {} ({} measured, {} modelled, {} estimated)",
+        report.quality,
+        report.quality.meaning(),
+        part(parts.measured_uj),
+        part(parts.modelled_uj),
+        part(parts.estimated_uj)
+    );
+    screen.say("quality", &text);
+    if report.other_tenants.energy_uj > 0 {
+        let other = energy(Microjoules::new(report.other_tenants.energy_uj));
+        screen.more(&format!("other users of the hosts burnt {other}, which is not in these figures"));
+    }
+}
+
+fn factors(screen: &mut Screen, report: &Report) {
+    for grid in &report.grid {
+        screen.say("grid", &grid_line(grid));
+        if !grid.zone_stated {
+            screen.more("no zone was stated, so the world's mean was used");
+            screen.hint("carbon: {zone: FR}");
+        }
+    }
+    let source = if report.pue_stated { "as stated" } else { "not stated: no facility is counted" };
+    screen.say("PUE", &format!("{} ({source})", number(report.pue)));
+}
+
+fn grid_line(grid: &Grid) -> String {
+    let Grid { zone, g_per_kwh, source, year, basis, yearly, zone_stated: _ } = grid;
+    let kind = if *yearly { "mean of" } else { "of the hour," };
+    format!("{zone} {} g/kWh, {kind} {year} ({source}; {basis})", number(*g_per_kwh))
+}
+
+fn pruning(screen: &mut Screen, report: &Report) {
+    let pruning = &report.pruning;
+    let mass = |value: f64| grams(GramsCo2e::new(value));
+    let (Some(avoided), Some(low), Some(high)) =
+        (pruning.avoided_g, pruning.avoided_low_g, pruning.avoided_high_g)
+    else {
+        screen.say("pruning", "avoided an unknown amount: no trial was given up with a prediction");
+        return;
+    };
+    if pruning.avoided_trials == 0 {
+        screen.say("pruning", "no trial was given up, nothing was avoided");
+    } else {
+        let from = words::counted(pruning.avoided_trials, "trial");
+        let bounds = format!("between {} and {}: {}", mass(low), mass(high), pruning.avoided_interval_from);
+        screen.say("pruning", &format!("avoided {} predicted for {from} ({bounds})", mass(avoided)));
+        screen.more(&match pruning.expected_winners_pruned {
+            Some(winners) => format!(
+                "expected winners pruned: {} (of {} with a prediction)",
+                number(winners),
+                words::counted(pruning.expected_winners_trials, "trial")
+            ),
+            None => "expected winners pruned: unknown".to_owned(),
+        });
+    }
+    if pruning.audited > 0 {
+        screen.more(&format!(
+            "{} ran on to audit the pruning",
+            words::counted(pruning.audited, "doomed trial")
+        ));
+    }
+}
+
+fn accounts(report: &Report, terminal: Terminal) -> String {
+    let row = |name: &str, energy_uj: u64, co2e_g: f64, quality: String| {
+        let part =
+            if name == "total" { String::new() } else { share(energy_uj as f64, report.energy_uj as f64) };
+        let mass = grams(GramsCo2e::new(co2e_g));
+        let quality = if energy_uj == 0 { "-".to_owned() } else { quality };
+        vec![name.to_owned(), mass, part, energy(Microjoules::new(energy_uj)), quality]
+    };
+    let mut rows: Vec<Vec<String>> = Account::ALL
+        .iter()
+        .map(|account| {
+            let balance = report.accounts.get(*account);
+            row(account.name(), balance.energy_uj, balance.co2e_g, balance.quality.to_string())
+        })
+        .collect();
+    rows.push(row("total", report.energy_uj, report.co2e_g, report.quality.to_string()));
+    let alignment = [Align::Left, Align::Right, Align::Right, Align::Right, Align::Left];
+    table(&["account", CO2E, "share", "energy", "quality"], rows, &alignment, terminal)
+}
+
+/// How long a sweep has taken until its end, or until now.
+pub(crate) fn age(record: &SweepRecord, now: gramwise_model::Timestamp) -> Duration {
+    record.sweep.ended_at.unwrap_or(now).since(record.sweep.submitted_at)
+}

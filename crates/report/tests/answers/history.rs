@@ -1,0 +1,50 @@
+//! Groups of a history sum to its total, whatever it is grouped by.
+
+use gramwise_report::{Format, GroupBy, HistoryQuery, SweepSummary, history};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::sample::{burnt, summaries, wide};
+
+fn answer(rows: &[SweepSummary], group_by: Vec<GroupBy>) -> Value {
+    serde_json::from_str(&history(rows, &HistoryQuery { group_by }, Format::Json, wide())).unwrap()
+}
+
+fn sum(answer: &Value, key: &str) -> u64 {
+    answer["groups"].as_array().unwrap().iter().map(|group| group[key].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn a_user_is_one_person_on_all_hosts() {
+    let answer = answer(&summaries(), vec![GroupBy::User]);
+    assert_eq!(answer["groups"][0]["user"], "ada");
+    assert_eq!(answer["groups"][0]["sweeps"], 2);
+    assert_eq!(answer["total"]["sweeps"], 4);
+    assert_eq!(answer["total"]["trials"], 4 * 5 + 1 + 2 + 3 + 4);
+}
+
+proptest! {
+    #[test]
+    fn groups_sum_to_the_total(
+        amounts in prop::collection::vec((0u64..1 << 52, 0usize..4, 0u64..3), 0..12),
+        by in prop::sample::subsequence(vec![GroupBy::Month, GroupBy::Name, GroupBy::User, GroupBy::Zone], 1..=4),
+    ) {
+        let rows: Vec<SweepSummary> = amounts
+            .iter()
+            .map(|(amount, like, months)| {
+                let mut row = summaries().swap_remove(*like);
+                row.sweep.submitted_at.0 += months * 31 * 86_400_000;
+                row.total = burnt(*amount, 1, 0);
+                row
+            })
+            .collect();
+        let answer = answer(&rows, by);
+        for key in ["sweeps", "trials", "energy_uj"] {
+            prop_assert_eq!(sum(&answer, key), answer["total"][key].as_u64().unwrap(), "{}", key);
+        }
+        let booked: u64 = rows.iter().map(|row| row.total.energy.total().get()).sum();
+        prop_assert_eq!(answer["total"]["energy_uj"].as_u64().unwrap(), booked);
+        let grams: f64 = answer["groups"].as_array().unwrap().iter().map(|group| group["co2e_g"].as_f64().unwrap()).sum();
+        prop_assert!((grams - answer["total"]["co2e_g"].as_f64().unwrap()).abs() <= 1e-9 * grams);
+    }
+}

@@ -1,0 +1,10 @@
+//! Every question asked of one sweep in which everything happened, and the laws that answers keep to.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod explained;
+mod formats;
+mod history;
+mod sample;
+mod sums;
+mod widths;

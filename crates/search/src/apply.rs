@@ -1,0 +1,148 @@
+//! How one fact changes the state. Nothing is decided here, and nothing can go wrong: a journal that names what no
+//! earlier fact created was not written by this program.
+
+use gramwise_carbon::Footprint;
+use gramwise_model::AttemptId;
+use gramwise_model::rows::{Account, Verdict};
+
+use crate::fact::{Fact, Next};
+use crate::state::{Attempt, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};
+
+const CREATED: &str = "a fact names what an earlier fact created";
+
+/// Changes the state by one fact.
+///
+/// # Panics
+/// On a fact that names a sweep, trial, attempt or worker that no earlier fact created.
+pub fn apply(state: &mut State, fact: &Fact) {
+    match fact {
+        Fact::SweepSubmitted { sweep, spec, factors, by: _, at } => {
+            state.last_sweep = state.last_sweep.max(sweep.0);
+            state.sweeps.insert(*sweep, Sweep::submitted(*sweep, spec, factors, *at));
+        }
+        Fact::WorkerJoined { sweep, worker, description: _, at } => {
+            state.workers.insert(worker.clone(), Worker::joined(*sweep, *at));
+        }
+        Fact::WorkerGone { sweep: _, worker } => {
+            state.workers.get_mut(worker).expect(CREATED).gone = true;
+        }
+        Fact::TrialProposed { sweep, trial, config, seed, drawn, because: _ } => {
+            let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
+            sweep.drawn = *drawn;
+            sweep.trials.insert(*trial, Trial::proposed(*trial, config.clone(), *seed));
+        }
+        Fact::SpaceExhausted { sweep } => {
+            state.sweeps.get_mut(sweep).expect(CREATED).exhausted = true;
+        }
+        Fact::AttemptLeased { attempt, worker, request, gpus, reserved, because: _, at } => {
+            let held_by = state.workers.get_mut(worker).expect(CREATED);
+            held_by.live.insert(*attempt);
+            held_by.attempts.insert(*attempt);
+            held_by.last_request = Some((*request, *attempt));
+            held_by.heard_at = held_by.heard_at.max(*at);
+            state.sweeps.get_mut(&attempt.sweep).expect(CREATED).live.insert(*attempt);
+            let trial = trial_mut(state, *attempt);
+            trial.phase = Phase::Running;
+            trial.attempts.push(Attempt {
+                worker: worker.clone(),
+                request: *request,
+                gpus: gpus.clone(),
+                reserved: *reserved,
+                leased_at: *at,
+                total: Footprint::ZERO,
+                account: Account::Trial,
+                first_step: None,
+                last_step: None,
+                outcome: None,
+            });
+        }
+        Fact::StepReported { attempt, step, metrics, footprint, at: _ } => {
+            let trial = trial_mut(state, *attempt);
+            trial.record(attempt.number, *step, Step { metrics: metrics.clone(), footprint: *footprint });
+        }
+        Fact::EmissionBooked { attempt, account, added, total } => {
+            let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
+            *sweep.accounts.entry(*account).or_default() += *added;
+            attempt_mut(state, *attempt).total = *total;
+        }
+        Fact::EmissionMoved { attempt, from, to, amount } => {
+            let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
+            let relieved = sweep.accounts.entry(*from).or_default();
+            *relieved = relieved.since(amount).expect("no more is moved than was booked");
+            *sweep.accounts.entry(*to).or_default() += *amount;
+            attempt_mut(state, *attempt).account = *to;
+        }
+        Fact::HostMetered {
+            sweep,
+            worker,
+            seq,
+            idle,
+            overhead,
+            total,
+            other,
+            idle_total,
+            overhead_total,
+            at,
+        } => {
+            let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
+            *sweep.accounts.entry(Account::Idle).or_default() += *idle;
+            *sweep.accounts.entry(Account::Overhead).or_default() += *overhead;
+            let worker = state.workers.get_mut(worker).expect(CREATED);
+            worker.acked_through = *seq;
+            worker.heard_at = worker.heard_at.max(*at);
+            worker.total = *total;
+            worker.other = *other;
+            worker.idle = *idle_total;
+            worker.overhead = *overhead_total;
+        }
+        Fact::Decided { attempt, step: _, verdict, because, next } => {
+            let trial = trial_mut(state, *attempt);
+            trial.note_check(because);
+            if let Some(next) = next {
+                trial.phase = Phase::Stopping(next.clone());
+            }
+            debug_assert_eq!(next.is_none(), matches!(verdict, Verdict::Continue | Verdict::Promote));
+        }
+        Fact::AttemptEnded { attempt, outcome, next, at } => {
+            attempt_mut(state, *attempt).outcome = Some(outcome.clone());
+            let trial = trial_mut(state, *attempt);
+            trial.phase = match next {
+                Next::Complete => Phase::Completed,
+                Next::Prune => Phase::Pruned,
+                Next::Pause => Phase::Paused,
+                Next::Wait => Phase::Waiting,
+                Next::Fail { message } => Phase::Failed { message: message.clone() },
+            };
+            let (worker, gpu_ms) = {
+                let over = trial.attempts.last().expect(CREATED);
+                let held = at.since(over.leased_at).as_millis();
+                (over.worker.clone(), u64::try_from(held).unwrap_or(u64::MAX) * over.gpus.len() as u64)
+            };
+            let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
+            sweep.live.remove(attempt);
+            sweep.gpu_ms += gpu_ms;
+            state.workers.get_mut(&worker).expect(CREATED).live.remove(attempt);
+        }
+        Fact::SweepEnding { sweep, why, budget: _ } => {
+            state.sweeps.get_mut(sweep).expect(CREATED).phase = SweepPhase::Ending { why: why.clone() };
+        }
+        Fact::SweepEnded { sweep, at: _ } => {
+            let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
+            let why = match &sweep.phase {
+                SweepPhase::Ending { why } | SweepPhase::Ended { why } => why.clone(),
+                SweepPhase::Running => String::new(),
+            };
+            sweep.phase = SweepPhase::Ended { why };
+        }
+    }
+}
+
+fn trial_mut(state: &mut State, attempt: AttemptId) -> &mut Trial {
+    let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
+    sweep.trials.get_mut(&attempt.trial).expect(CREATED)
+}
+
+fn attempt_mut(state: &mut State, attempt: AttemptId) -> &mut Attempt {
+    let index = attempt.number.checked_sub(1).expect("attempts are counted from 1") as usize;
+    trial_mut(state, attempt).attempts.get_mut(index).expect(CREATED)
+}

@@ -1,0 +1,73 @@
+//! What is asked of the core, and how it refuses.
+
+use gramwise_carbon::CarbonFactors;
+use gramwise_model::work::Report;
+use gramwise_model::{SweepId, SweepSpec, WorkerId};
+
+/// Something asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Begin a sweep.
+    Submit {
+        /// What it is to do.
+        spec: Box<SweepSpec>,
+        /// How its energy becomes grams.
+        factors: CarbonFactors,
+        /// `user@host`.
+        by: String,
+    },
+    /// A worker has a free slot and asks for one trial.
+    Ask {
+        /// The worker.
+        worker: WorkerId,
+        /// Host, processor and GPUs, for people.
+        description: String,
+        /// The worker's number of this question, rising; asked again, the answer is the same.
+        request: u64,
+        /// GPUs not leased, by UUID.
+        free_gpus: Vec<String>,
+    },
+    /// A worker tells what its trials and its host did.
+    Report(Report),
+    /// Time went by.
+    Tick,
+    /// A worker's process is known to be gone.
+    WorkerGone {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// End a sweep.
+    End {
+        /// The sweep.
+        sweep: SweepId,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// Why a command was not carried out. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The sweep is not here.
+    #[error("no sweep {0}")]
+    UnknownSweep(SweepId),
+    /// The worker is not known; it must ask before it reports.
+    #[error("worker {0} is not known: it must ask for work before it reports")]
+    UnknownWorker(WorkerId),
+    /// The worker's lease lapsed, or it said goodbye: it must start anew.
+    #[error("worker {0} is gone: its lease lapsed or it said goodbye; start it again")]
+    WorkerGone(WorkerId),
+    /// A total fell: such a report is not a later one of the same series.
+    #[error("the totals of {0} fell since its last report")]
+    TotalFell(String),
+    /// The parts of the host's energy do not make up its total.
+    #[error("the parts of the energy of {worker} sum to {parts} uJ, its total is {total} uJ")]
+    Unbalanced {
+        /// The worker.
+        worker: WorkerId,
+        /// The sum of the parts, in microjoules.
+        parts: u64,
+        /// The total, in microjoules.
+        total: u64,
+    },
+}

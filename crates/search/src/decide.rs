@@ -1,0 +1,153 @@
+//! What follows from a command: the only place where anything is decided.
+
+mod ask;
+mod report;
+
+use std::time::Duration;
+
+use gramwise_carbon::Footprint;
+use gramwise_model::rows::{Account, Outcome, Verdict};
+use gramwise_model::{AttemptId, Because, SweepId, Timestamp, WorkerId};
+
+use crate::command::{Command, Refused};
+use crate::fact::{Fact, Next};
+use crate::money;
+use crate::state::{Phase, State, Sweep, SweepPhase};
+
+/// A worker that is not heard from for so long has lost its attempts.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// What follows from a command at this moment. Looks, and changes nothing: the facts are applied by [`crate::apply`]
+/// once they are on disk. An empty answer means that the command changes nothing (it was heard before, or there is
+/// nothing to do).
+pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fact>, Refused> {
+    match command {
+        Command::Submit { spec, factors, by } => Ok(vec![Fact::SweepSubmitted {
+            sweep: SweepId(state.last_sweep + 1),
+            spec: spec.clone(),
+            factors: factors.clone(),
+            by: by.clone(),
+            at: now,
+        }]),
+        Command::Ask { worker, description, request, free_gpus } => {
+            ask::decide_ask(state, &ask::Question { worker, description, request: *request, free_gpus }, now)
+        }
+        Command::Report(report) => report::decide_report(state, report, now),
+        Command::Tick => Ok(decide_tick(state, now)),
+        Command::WorkerGone { worker } => {
+            let known = state.workers.get(worker).ok_or_else(|| Refused::UnknownWorker(worker.clone()))?;
+            Ok(if known.gone { Vec::new() } else { worker_gone(state, worker, &Outcome::Lost, now) })
+        }
+        Command::End { sweep, why } => {
+            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            Ok(end_sweep(sweep, why, false))
+        }
+    }
+}
+
+/// What time alone brings about: lapsed leases, spent budgets, and the end of sweeps whose last attempt is over.
+fn decide_tick(state: &State, now: Timestamp) -> Vec<Fact> {
+    let lapsed =
+        state.workers.iter().filter(|(_, worker)| !worker.gone && now.since(worker.heard_at) > LEASE);
+    let mut facts: Vec<Fact> =
+        lapsed.flat_map(|(id, _)| worker_gone(state, id, &Outcome::Lost, now)).collect();
+    if !facts.is_empty() {
+        return facts; // What they leave of each sweep is looked at by the next tick.
+    }
+    for sweep in state.sweeps.values() {
+        match &sweep.phase {
+            SweepPhase::Running => {
+                if let Some(why) = money::exhausted(sweep, now) {
+                    facts.extend(end_sweep(sweep, &why, true));
+                }
+            }
+            SweepPhase::Ending { .. } if sweep.live.is_empty() => {
+                facts.push(Fact::SweepEnded { sweep: sweep.id, at: now });
+            }
+            SweepPhase::Ending { .. } | SweepPhase::Ended { .. } => {}
+        }
+    }
+    facts
+}
+
+/// Ends a worker and all that it holds; the grams of its attempts move to `lost`.
+fn worker_gone(state: &State, id: &WorkerId, outcome: &Outcome, now: Timestamp) -> Vec<Fact> {
+    let Some(worker) = state.workers.get(id) else { return Vec::new() };
+    let mut facts = Vec::new();
+    for attempt in &worker.live {
+        if let Some((_, trial, held)) = state.attempt(*attempt) {
+            facts.extend(lose(*attempt, &trial.phase, (held.account, held.total), outcome, now));
+        }
+    }
+    facts.push(Fact::WorkerGone { sweep: worker.sweep, worker: id.clone() });
+    facts
+}
+
+/// Ends an attempt through no fault of its own. The trial waits to be run again and what the attempt burnt moves to
+/// `lost`, unless it had been told to stop for good.
+fn lose(
+    id: AttemptId,
+    phase: &Phase,
+    (account, burnt): (Account, Footprint),
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Vec<Fact> {
+    let next = match phase {
+        Phase::Stopping(next) => next.clone(),
+        Phase::Running
+        | Phase::Waiting
+        | Phase::Paused
+        | Phase::Completed
+        | Phase::Pruned
+        | Phase::Failed { .. } => Next::Wait,
+    };
+    over(id, (account, burnt), outcome, next, now)
+}
+
+/// The facts of an attempt's end. What is to be done again was burnt for nothing: it moves to `lost`.
+fn over(
+    id: AttemptId,
+    (account, burnt): (Account, Footprint),
+    outcome: &Outcome,
+    next: Next,
+    now: Timestamp,
+) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    if next == Next::Wait && account == Account::Trial {
+        let (from, to) = (Account::Trial, Account::Lost);
+        facts.push(Fact::EmissionMoved { attempt: id, from, to, amount: burnt });
+    }
+    facts.push(Fact::AttemptEnded { attempt: id, outcome: outcome.clone(), next, at: now });
+    facts
+}
+
+/// Ends a sweep: no new trials, and running ones are told to stop. What they learnt is kept; with a checkpoint they
+/// could go on under a larger budget.
+fn end_sweep(sweep: &Sweep, why: &str, budget: bool) -> Vec<Fact> {
+    if sweep.phase != SweepPhase::Running {
+        return Vec::new();
+    }
+    let mut facts = vec![Fact::SweepEnding { sweep: sweep.id, why: why.to_owned(), budget }];
+    let running = sweep.live.iter().filter_map(|id| Some((*id, sweep.trials.get(&id.trial)?)));
+    for (attempt, trial) in running.filter(|(_, trial)| trial.phase == Phase::Running) {
+        facts.push(Fact::Decided {
+            attempt,
+            step: trial.last_step(),
+            verdict: Verdict::Stop,
+            because: Because::SweepEnding { why: why.to_owned() },
+            next: Some(Next::Pause),
+        });
+    }
+    facts
+}
+
+/// An attempt's end in a few words.
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Finished => "finished".to_owned(),
+        Outcome::Stopped => "stopped".to_owned(),
+        Outcome::Failed { message } => format!("failed: {}", message.lines().next().unwrap_or_default()),
+        Outcome::Interrupted => "interrupted".to_owned(),
+        Outcome::Lost => "lost with its worker".to_owned(),
+    }
+}

@@ -1,0 +1,224 @@
+//! A worker tells what its trials and its host did.
+//!
+//! Grams are booked whatever else is wrong; metrics count only from the attempt that holds the lease.
+
+use std::collections::BTreeMap;
+
+use gramwise_carbon::{Energy, Microjoules};
+use gramwise_model::rows::{Outcome, Verdict};
+use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
+use gramwise_model::{AttemptId, Because, CO2E, Metric, RetryAction, Timestamp};
+
+use super::{lose, over};
+use crate::command::Refused;
+use crate::fact::{Fact, Next};
+use crate::prune::{Judgement, judge};
+use crate::state::{Attempt, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};
+
+pub(super) fn decide_report(state: &State, report: &Report, now: Timestamp) -> Result<Vec<Fact>, Refused> {
+    let worker =
+        state.workers.get(&report.worker).ok_or_else(|| Refused::UnknownWorker(report.worker.clone()))?;
+    if report.seq <= worker.acked_through {
+        return Ok(Vec::new());
+    }
+    let sweep = state.sweep(worker.sweep).ok_or(Refused::UnknownSweep(worker.sweep))?;
+    check_balance(state, worker, report)?;
+    let mut facts = vec![host_metered(sweep, worker, report, now)?];
+    for told in &report.attempts {
+        facts.extend(decide_attempt(state, report, told, now)?);
+    }
+    if report.leaving && !worker.gone {
+        facts.extend(leave(state, worker, report, now));
+    }
+    Ok(facts)
+}
+
+/// Every joule of the host must be in exactly one place.
+fn check_balance(state: &State, worker: &Worker, report: &Report) -> Result<(), Refused> {
+    let told: BTreeMap<AttemptId, Microjoules> =
+        report.attempts.iter().map(|told| (told.attempt, told.total.total())).collect();
+    let known = worker.attempts.iter().filter(|id| !told.contains_key(id));
+    let earlier: Microjoules = known.filter_map(|id| Some(state.attempt(*id)?.2.total.energy.total())).sum();
+    let of_attempts: Microjoules = told.values().copied().sum();
+    let parts = of_attempts + earlier + report.idle.total() + report.overhead.total() + report.other.total();
+    if parts == report.total.total() {
+        Ok(())
+    } else {
+        Err(Refused::Unbalanced {
+            worker: report.worker.clone(),
+            parts: parts.get(),
+            total: report.total.total().get(),
+        })
+    }
+}
+
+fn host_metered(sweep: &Sweep, worker: &Worker, report: &Report, now: Timestamp) -> Result<Fact, Refused> {
+    let fell = || Refused::TotalFell(format!("worker {}", report.worker));
+    let grown = |later: Energy, earlier: Energy| {
+        sweep.footprint(later).since(&sweep.footprint(earlier)).ok_or_else(fell)
+    };
+    report.total.since(&worker.total).ok_or_else(fell)?;
+    report.other.since(&worker.other).ok_or_else(fell)?;
+    Ok(Fact::HostMetered {
+        sweep: sweep.id,
+        worker: report.worker.clone(),
+        seq: report.seq,
+        idle: grown(report.idle, worker.idle)?,
+        overhead: grown(report.overhead, worker.overhead)?,
+        total: report.total,
+        other: report.other,
+        idle_total: report.idle,
+        overhead_total: report.overhead,
+        at: now,
+    })
+}
+
+fn decide_attempt(
+    state: &State,
+    report: &Report,
+    told: &AttemptReport,
+    now: Timestamp,
+) -> Result<Vec<Fact>, Refused> {
+    let Some((sweep, trial, attempt)) = state.attempt(told.attempt) else {
+        // Nothing is known of it, so there is nothing to book it to; what it burnt made `check_balance` refuse.
+        return Ok(Vec::new());
+    };
+    let total = sweep.footprint(told.total);
+    let added = total.since(&attempt.total).ok_or_else(|| Refused::TotalFell(told.attempt.to_string()))?;
+    let mut facts = Vec::new();
+    if !added.energy.is_zero() {
+        facts.push(Fact::EmissionBooked { attempt: told.attempt, account: attempt.account, added, total });
+    }
+    if attempt.outcome.is_some() || attempt.worker != report.worker {
+        return Ok(facts);
+    }
+    // The trial as it will be once its steps are applied: what it is judged by.
+    let mut seen = trial.clone();
+    let steps = take_steps(sweep, &mut seen, told, now);
+    let news = !steps.is_empty();
+    facts.extend(steps);
+    match &told.ended {
+        Some(end) => {
+            let (outcome, next) = fate(sweep, &seen, end);
+            facts.extend(over(told.attempt, (attempt.account, total), &outcome, next, now));
+        }
+        None if news && trial.phase == Phase::Running && sweep.phase == SweepPhase::Running => {
+            facts.push(decided(sweep, &seen, told.attempt, trial.last_step()));
+        }
+        None => {}
+    }
+    Ok(facts)
+}
+
+/// Records the steps not heard of before, with what the trial burnt to reach each.
+fn take_steps(sweep: &Sweep, seen: &mut Trial, told: &AttemptReport, now: Timestamp) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for step in &told.steps {
+        let (first, last) = seen.attempts.last().map_or((None, None), |one| (one.first_step, one.last_step));
+        if last.is_some_and(|last| step.step <= last) {
+            continue;
+        }
+        let footprint = seen.burnt_before(first.unwrap_or(step.step)) + sweep.footprint(step.total);
+        let mut metrics = step.metrics.clone();
+        metrics.insert(CO2E.to_owned(), Metric::Finite(footprint.co2e.grams().get()));
+        seen.record(told.attempt.number, step.step, Step { metrics: metrics.clone(), footprint });
+        facts.push(Fact::StepReported {
+            attempt: told.attempt,
+            step: step.step,
+            metrics,
+            footprint,
+            at: now,
+        });
+    }
+    facts
+}
+
+fn decided(sweep: &Sweep, seen: &Trial, attempt: AttemptId, before: u64) -> Fact {
+    let step = seen.last_step();
+    if let Some((metric, found)) = missing_objective(sweep, seen) {
+        let next = Some(Next::Fail { message: no_objective(&metric, &found) });
+        let because = Because::NoObjective { metric, found };
+        return Fact::Decided { attempt, step, verdict: Verdict::Stop, because, next };
+    }
+    let Judgement { verdict, because, next } = judge(sweep, seen, before);
+    Fact::Decided { attempt, step, verdict, because, next }
+}
+
+/// How an attempt that is over ended, and what becomes of its trial.
+fn fate(sweep: &Sweep, seen: &Trial, end: &AttemptEnd) -> (Outcome, Next) {
+    let done = seen.last_step() >= sweep.spec.resource.max;
+    match (end.kind, &seen.phase) {
+        (EndKind::Success, Phase::Stopping(Next::Fail { message })) => {
+            (Outcome::Failed { message: message.clone() }, Next::Fail { message: message.clone() })
+        }
+        // It was through before the word to stop reached it.
+        (EndKind::Success, Phase::Stopping(_)) if done => (Outcome::Finished, Next::Complete),
+        (EndKind::Success | EndKind::Failure | EndKind::Stopped, Phase::Stopping(next)) => {
+            (Outcome::Stopped, next.clone())
+        }
+        (EndKind::Interrupted, Phase::Stopping(next)) => (Outcome::Interrupted, next.clone()),
+        (EndKind::Interrupted | EndKind::Stopped, _) => (Outcome::Interrupted, Next::Wait),
+        (EndKind::Success, _) => match missing_objective(sweep, seen) {
+            None => (Outcome::Finished, Next::Complete),
+            Some((metric, found)) => {
+                let message = no_objective(&metric, &found);
+                (Outcome::Failed { message: message.clone() }, Next::Fail { message })
+            }
+        },
+        (EndKind::Failure, _) => {
+            let message = end.message.clone();
+            (Outcome::Failed { message: message.clone() }, after_failure(sweep, seen, message))
+        }
+    }
+}
+
+/// Is a failed trial tried again? The first rule whose text the message holds decides, else the number of failures.
+fn after_failure(sweep: &Sweep, seen: &Trial, message: String) -> Next {
+    let retry = &sweep.spec.retry;
+    let is_failure = |attempt: &&Attempt| matches!(attempt.outcome, Some(Outcome::Failed { .. }));
+    let failures = seen.attempts.iter().filter(is_failure).count();
+    let within = failures < retry.max as usize;
+    let rule = retry.rules.iter().find(|rule| message.contains(&rule.matches));
+    let again = match rule.map(|rule| rule.action) {
+        Some(RetryAction::Fail) => false,
+        Some(RetryAction::Retry | RetryAction::ExcludeHost) | None => within,
+    };
+    if again { Next::Wait } else { Next::Fail { message } }
+}
+
+/// The first reported objective that the trial's newest step lacks, and what it has instead. Later steps of a trial
+/// that did report it may leave it out.
+fn missing_objective(sweep: &Sweep, seen: &Trial) -> Option<(String, Vec<String>)> {
+    let found = || {
+        let names = seen.curve.values().flat_map(|point| point.metrics.keys());
+        let mut names: Vec<String> = names.filter(|name| *name != CO2E).cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let mut reported = sweep.spec.objectives.iter().filter(|objective| !objective.is_co2e());
+    let never = |name: &str| !seen.curve.values().any(|point| point.metrics.contains_key(name));
+    reported.find(|objective| never(&objective.name)).map(|objective| (objective.name.clone(), found()))
+}
+
+fn no_objective(metric: &str, found: &[String]) -> String {
+    let instead = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+    format!(
+        "the trial did not report its objective `{metric}`; it reported: {instead}
+         hint: append {{\"step\": 1, \"{metric}\": 0.5}} as a line to $GRAMWISE_REPORT,          or print it on stdout after `gramwise: `"
+    )
+}
+
+/// A worker says goodbye: what it still holds is interrupted.
+fn leave(state: &State, worker: &Worker, report: &Report, now: Timestamp) -> Vec<Fact> {
+    let told = |id: &AttemptId| report.attempts.iter().find(|told| told.attempt == *id);
+    let mut facts = Vec::new();
+    for id in worker.live.iter().filter(|id| told(id).is_none_or(|told| told.ended.is_none())) {
+        if let Some((sweep, trial, attempt)) = state.attempt(*id) {
+            let burnt = told(id).map_or(attempt.total, |told| sweep.footprint(told.total));
+            facts.extend(lose(*id, &trial.phase, (attempt.account, burnt), &Outcome::Interrupted, now));
+        }
+    }
+    facts.push(Fact::WorkerGone { sweep: worker.sweep, worker: report.worker.clone() });
+    facts
+}

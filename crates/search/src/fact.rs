@@ -1,0 +1,249 @@
+//! What happened. Facts are the only thing that is kept; everything else is a view of them.
+
+use gramwise_carbon::{CarbonFactors, Energy, Footprint, GramsCo2e, Joules};
+use gramwise_model::rows::{Account, Outcome, Verdict};
+use gramwise_model::{AttemptId, Because, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened. Serialized into the journal by its variant's name: variants and fields are never renamed
+/// or removed, and a new field has a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// A sweep began.
+    SweepSubmitted {
+        /// Its number.
+        sweep: SweepId,
+        /// What it is to do.
+        spec: Box<SweepSpec>,
+        /// How its energy becomes grams.
+        factors: CarbonFactors,
+        /// `user@host`.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A worker asked for work for the first time.
+    WorkerJoined {
+        /// The sweep it serves.
+        sweep: SweepId,
+        /// The worker.
+        worker: WorkerId,
+        /// Its host, processor and GPUs, for people.
+        description: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A worker ended, or was not heard from for a lease's length. Its attempts are ended by facts of their own.
+    WorkerGone {
+        /// The sweep it served.
+        sweep: SweepId,
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A configuration was chosen.
+    TrialProposed {
+        /// The sweep.
+        sweep: SweepId,
+        /// The new trial's number.
+        trial: TrialId,
+        /// Its configuration.
+        config: Config,
+        /// The seed handed to the training script.
+        seed: u64,
+        /// Points of the sampler's sequence used up to and including this one (forbidden ones are skipped).
+        drawn: u64,
+        /// Why this one.
+        because: Because,
+    },
+    /// The sampler has nothing new: every combination was proposed.
+    SpaceExhausted {
+        /// The sweep.
+        sweep: SweepId,
+    },
+    /// A worker got the right to run a trial.
+    AttemptLeased {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The worker.
+        worker: WorkerId,
+        /// The worker's number of the question this answers: asked again, it gets the same attempt.
+        request: u64,
+        /// GPUs, by UUID.
+        gpus: Vec<String>,
+        /// What is set aside of the budget until the attempt ends.
+        reserved: Reservation,
+        /// Why this trial.
+        because: Because,
+        /// When.
+        at: Timestamp,
+    },
+    /// A trial reached a step.
+    StepReported {
+        /// The attempt that reported it.
+        attempt: AttemptId,
+        /// The step, from 1.
+        step: u64,
+        /// What it reported, plus `co2e`: grams to this step.
+        metrics: Metrics,
+        /// What the trial burnt to reach this step, earlier attempts that it resumed from included.
+        footprint: Footprint,
+        /// When it was heard of.
+        at: Timestamp,
+    },
+    /// An attempt burnt more since it was last heard of.
+    EmissionBooked {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The account charged.
+        account: Account,
+        /// The growth: what is booked now.
+        added: Footprint,
+        /// The attempt's total since its start, after this.
+        total: Footprint,
+    },
+    /// The grams of an attempt changed account.
+    EmissionMoved {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The account relieved.
+        from: Account,
+        /// The account charged.
+        to: Account,
+        /// All that the attempt burnt so far.
+        amount: Footprint,
+    },
+    /// A worker's host metered more since it was last heard of. Also the worker's heartbeat.
+    HostMetered {
+        /// The sweep it serves.
+        sweep: SweepId,
+        /// The worker.
+        worker: WorkerId,
+        /// The number of the worker's report.
+        seq: u64,
+        /// Growth booked to account `idle`.
+        idle: Footprint,
+        /// Growth booked to account `overhead`.
+        overhead: Footprint,
+        /// Totals since the worker started: everything metered.
+        total: Energy,
+        /// Totals since the worker started: burnt by other users of the host.
+        other: Energy,
+        /// Totals since the worker started: idle.
+        idle_total: Energy,
+        /// Totals since the worker started: overhead.
+        overhead_total: Energy,
+        /// When it was heard of.
+        at: Timestamp,
+    },
+    /// A running trial was judged.
+    Decided {
+        /// The attempt judged.
+        attempt: AttemptId,
+        /// At which step; 0 before the first.
+        step: u64,
+        /// What was decided.
+        verdict: Verdict,
+        /// Why.
+        because: Because,
+        /// What becomes of the trial once a stopped attempt has ended; `None` if it goes on.
+        next: Option<Next>,
+    },
+    /// An attempt is over.
+    AttemptEnded {
+        /// The attempt.
+        attempt: AttemptId,
+        /// How.
+        outcome: Outcome,
+        /// What becomes of the trial.
+        next: Next,
+        /// When.
+        at: Timestamp,
+    },
+    /// No new trials; running ones are told to stop.
+    SweepEnding {
+        /// The sweep.
+        sweep: SweepId,
+        /// Why, in words.
+        why: String,
+        /// Was it a hard or soft limit of the budget (rather than running out of trials, or the user)?
+        budget: bool,
+    },
+    /// The last attempt of an ending sweep is over.
+    SweepEnded {
+        /// The sweep.
+        sweep: SweepId,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What becomes of a trial when its attempt is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// It is complete.
+    Complete,
+    /// It is not worth going on.
+    Prune,
+    /// It is kept for later.
+    Pause,
+    /// It is to be run again.
+    Wait,
+    /// It failed for good.
+    Fail {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// What an attempt may still need, set aside so that several trials in flight cannot overstep a budget together.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Grams.
+    pub co2e: GramsCo2e,
+    /// Energy.
+    pub energy: Joules,
+}
+
+impl Fact {
+    /// The sweep the fact belongs to.
+    pub fn sweep(&self) -> SweepId {
+        match self {
+            Self::SweepSubmitted { sweep, .. }
+            | Self::WorkerJoined { sweep, .. }
+            | Self::WorkerGone { sweep, .. }
+            | Self::TrialProposed { sweep, .. }
+            | Self::SpaceExhausted { sweep }
+            | Self::HostMetered { sweep, .. }
+            | Self::SweepEnding { sweep, .. }
+            | Self::SweepEnded { sweep, .. } => *sweep,
+            Self::AttemptLeased { attempt, .. }
+            | Self::StepReported { attempt, .. }
+            | Self::EmissionBooked { attempt, .. }
+            | Self::EmissionMoved { attempt, .. }
+            | Self::Decided { attempt, .. }
+            | Self::AttemptEnded { attempt, .. } => attempt.sweep,
+        }
+    }
+
+    /// The variant's name as the journal spells it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SweepSubmitted { .. } => "sweep_submitted",
+            Self::WorkerJoined { .. } => "worker_joined",
+            Self::WorkerGone { .. } => "worker_gone",
+            Self::TrialProposed { .. } => "trial_proposed",
+            Self::SpaceExhausted { .. } => "space_exhausted",
+            Self::AttemptLeased { .. } => "attempt_leased",
+            Self::StepReported { .. } => "step_reported",
+            Self::EmissionBooked { .. } => "emission_booked",
+            Self::EmissionMoved { .. } => "emission_moved",
+            Self::HostMetered { .. } => "host_metered",
+            Self::Decided { .. } => "decided",
+            Self::AttemptEnded { .. } => "attempt_ended",
+            Self::SweepEnding { .. } => "sweep_ending",
+            Self::SweepEnded { .. } => "sweep_ended",
+        }
+    }
+}

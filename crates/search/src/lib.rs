@@ -1,0 +1,31 @@
+//! What to try, what to go on with, and what to end.
+//!
+//! The contract, in three functions: [`decide`] looks at the [`State`] and a [`Command`] and returns [`Fact`]s;
+//! [`apply`] changes the state by one fact; [`effect`] says what a fact makes leave the coordinator. The facts are
+//! written down before they are applied, and only they are kept: replaying them gives the same state again.
+//!
+//! Pure and deterministic: it never asks for time, draws from an addressed generator ([`rng`]) and touches no file.
+//! It knows no process, no device and no socket.
+
+mod apply;
+mod audit;
+mod command;
+mod decide;
+mod effect;
+mod fact;
+mod halving;
+mod money;
+mod propose;
+mod prune;
+mod rng;
+mod state;
+mod unit_cube;
+
+pub use apply::apply;
+pub use audit::audit;
+pub use command::{Command, Refused};
+pub use decide::decide;
+pub use effect::{Effect, assigned, effect, instructions};
+pub use fact::{Fact, Next, Reservation};
+pub use rng::{Purpose, rng};
+pub use state::{Attempt, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};

@@ -1,0 +1,343 @@
+//! What the facts so far amount to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gramwise_carbon::{CarbonFactors, Energy, Footprint};
+use gramwise_model::rows::{Account, Outcome, TrialState};
+use gramwise_model::{
+    AttemptId, Because, Config, Guard, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId,
+};
+
+use crate::fact::{Next, Reservation};
+
+/// Everything the coordinator knows. Equal facts give equal states.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    /// Sweeps by number.
+    pub sweeps: BTreeMap<SweepId, Sweep>,
+    /// Workers by name, gone ones included: their late reports are still booked.
+    pub workers: BTreeMap<WorkerId, Worker>,
+    /// The highest sweep number given, also of sweeps that are not loaded.
+    pub last_sweep: u32,
+}
+
+/// One sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sweep {
+    /// Its number.
+    pub id: SweepId,
+    /// What it is to do.
+    pub spec: SweepSpec,
+    /// How its energy becomes grams.
+    pub factors: CarbonFactors,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// Where it is.
+    pub phase: SweepPhase,
+    /// Its trials by number.
+    pub trials: BTreeMap<TrialId, Trial>,
+    /// The balances of its accounts.
+    pub accounts: BTreeMap<Account, Footprint>,
+    /// Attempts that are running or stopping.
+    pub live: BTreeSet<AttemptId>,
+    /// Points used of the sampler's sequence.
+    pub drawn: u64,
+    /// The sampler has nothing new.
+    pub exhausted: bool,
+    /// GPU-milliseconds of attempts that are over.
+    pub gpu_ms: u64,
+}
+
+/// Where a sweep is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SweepPhase {
+    /// Trials run.
+    Running,
+    /// No new ones; running ones are told to stop.
+    Ending {
+        /// Why, in words.
+        why: String,
+    },
+    /// Over.
+    Ended {
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// One trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Its number.
+    pub id: TrialId,
+    /// Its configuration.
+    pub config: Config,
+    /// The seed handed to its script.
+    pub seed: u64,
+    /// Where it is.
+    pub phase: Phase,
+    /// Its learning curve by step.
+    pub curve: BTreeMap<u64, Step>,
+    /// Its attempts in order; the number of one is its index plus 1.
+    pub attempts: Vec<Attempt>,
+    /// Consecutive checks of its gain that fell below the threshold.
+    pub checks_below: u32,
+    /// It was doomed and runs on for the audit.
+    pub audited: bool,
+}
+
+/// One point of a learning curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What was reported, plus `co2e`.
+    pub metrics: Metrics,
+    /// What the trial burnt to reach it.
+    pub footprint: Footprint,
+}
+
+/// Where a trial is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// To be run, or run again.
+    Waiting,
+    /// On a worker.
+    Running,
+    /// Told to stop; still burning, and charged for it.
+    Stopping(Next),
+    /// Kept for later.
+    Paused,
+    /// Complete.
+    Completed,
+    /// Not worth its carbon.
+    Pruned,
+    /// Failed for good.
+    Failed {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// One execution of a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// Who runs it.
+    pub worker: WorkerId,
+    /// The question it answered.
+    pub request: u64,
+    /// GPUs leased.
+    pub gpus: Vec<String>,
+    /// What is set aside for it.
+    pub reserved: Reservation,
+    /// When it was leased.
+    pub leased_at: Timestamp,
+    /// What it burnt since its start.
+    pub total: Footprint,
+    /// The account that is charged.
+    pub account: Account,
+    /// The first step it reported.
+    pub first_step: Option<u64>,
+    /// The last step it reported.
+    pub last_step: Option<u64>,
+    /// How it ended; `None` while it is live.
+    pub outcome: Option<Outcome>,
+}
+
+/// One life of a worker process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Worker {
+    /// The sweep it serves.
+    pub sweep: SweepId,
+    /// When it was last heard of.
+    pub heard_at: Timestamp,
+    /// Its reports are known through this number.
+    pub acked_through: u64,
+    /// Everything metered on its host.
+    pub total: Energy,
+    /// Burnt by other users of the host.
+    pub other: Energy,
+    /// Waiting.
+    pub idle: Energy,
+    /// gramwise itself.
+    pub overhead: Energy,
+    /// Its live attempts.
+    pub live: BTreeSet<AttemptId>,
+    /// All attempts it ever had, live or not.
+    pub attempts: BTreeSet<AttemptId>,
+    /// The last question and what it got.
+    pub last_request: Option<(u64, AttemptId)>,
+    /// It ended, or its lease lapsed.
+    pub gone: bool,
+}
+
+impl State {
+    /// The sweep of a number.
+    pub fn sweep(&self, id: SweepId) -> Option<&Sweep> {
+        self.sweeps.get(&id)
+    }
+
+    /// An attempt with its trial and sweep.
+    pub fn attempt(&self, id: AttemptId) -> Option<(&Sweep, &Trial, &Attempt)> {
+        let sweep = self.sweeps.get(&id.sweep)?;
+        let trial = sweep.trials.get(&id.trial)?;
+        Some((sweep, trial, trial.attempt(id.number)?))
+    }
+
+    /// The sweep that a new worker is put to: the oldest that runs.
+    pub fn running_sweep(&self) -> Option<&Sweep> {
+        self.sweeps.values().find(|sweep| sweep.phase == SweepPhase::Running)
+    }
+}
+
+impl Sweep {
+    /// A sweep as it begins.
+    pub(crate) fn submitted(id: SweepId, spec: &SweepSpec, factors: &CarbonFactors, at: Timestamp) -> Self {
+        Self {
+            id,
+            spec: spec.clone(),
+            factors: factors.clone(),
+            submitted_at: at,
+            phase: SweepPhase::Running,
+            trials: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            live: BTreeSet::new(),
+            drawn: 0,
+            exhausted: false,
+            gpu_ms: 0,
+        }
+    }
+
+    /// The sum of all accounts.
+    pub fn spent(&self) -> Footprint {
+        self.accounts.values().fold(Footprint::ZERO, |sum, balance| sum + *balance)
+    }
+
+    /// The grid's and facility's factors applied to a total.
+    pub fn footprint(&self, total: Energy) -> Footprint {
+        Footprint { energy: total, co2e: self.factors.co2e(&total) }
+    }
+
+    /// Trials that ran to their end.
+    pub fn completed(&self) -> impl Iterator<Item = &Trial> {
+        self.trials.values().filter(|trial| trial.phase == Phase::Completed)
+    }
+}
+
+impl Worker {
+    /// A worker as it joins.
+    pub(crate) fn joined(sweep: SweepId, at: Timestamp) -> Self {
+        Self {
+            sweep,
+            heard_at: at,
+            acked_through: 0,
+            total: Energy::ZERO,
+            other: Energy::ZERO,
+            idle: Energy::ZERO,
+            overhead: Energy::ZERO,
+            live: BTreeSet::new(),
+            attempts: BTreeSet::new(),
+            last_request: None,
+            gone: false,
+        }
+    }
+}
+
+impl Trial {
+    /// A trial as it is proposed.
+    pub(crate) fn proposed(id: TrialId, config: Config, seed: u64) -> Self {
+        Self {
+            id,
+            config,
+            seed,
+            phase: Phase::Waiting,
+            curve: BTreeMap::new(),
+            attempts: Vec::new(),
+            checks_below: 0,
+            audited: false,
+        }
+    }
+
+    /// Takes in one step of an attempt. The first step of an attempt ends what earlier attempts reported from there
+    /// on: the trial took another course.
+    pub(crate) fn record(&mut self, attempt: u32, step: u64, point: Step) {
+        let index = attempt.checked_sub(1).expect("attempts are counted from 1") as usize;
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            if attempt.first_step.is_none() {
+                attempt.first_step = Some(step);
+                self.curve.split_off(&step);
+            }
+            attempt.last_step = Some(step);
+        }
+        self.curve.insert(step, point);
+    }
+
+    /// Remembers what a decision says about the trial's gain.
+    pub(crate) fn note_check(&mut self, because: &Because) {
+        match because {
+            Because::Gain(estimate) => self.checks_below = estimate.checks_below,
+            Because::Guarded { guard, estimate } => {
+                self.checks_below = estimate.as_ref().map_or(0, |estimate| estimate.checks_below);
+                self.audited |= *guard == Guard::Audit;
+            }
+            Because::Sampled { .. }
+            | Because::Rung(_)
+            | Because::LastStep
+            | Because::Diverged { .. }
+            | Because::NoObjective { .. }
+            | Because::Again { .. }
+            | Because::SweepEnding { .. }
+            | Because::Stale => {}
+        }
+    }
+
+    /// What the trial had burnt when a new attempt's first step was `first_step`: the part of earlier attempts that
+    /// it resumed from.
+    pub(crate) fn burnt_before(&self, first_step: u64) -> Footprint {
+        first_step
+            .checked_sub(1)
+            .and_then(|step| self.at_or_before(step))
+            .map_or(Footprint::ZERO, |(_, point)| point.footprint)
+    }
+
+    /// An attempt by its number, from 1.
+    pub fn attempt(&self, number: u32) -> Option<&Attempt> {
+        self.attempts.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// The number of the newest attempt; 0 before the first.
+    pub fn newest_attempt(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The last step reported; 0 before the first.
+    pub fn last_step(&self) -> u64 {
+        self.curve.last_key_value().map_or(0, |(step, _)| *step)
+    }
+
+    /// The largest reported step that is not after `step`, with its values.
+    pub fn at_or_before(&self, step: u64) -> Option<(u64, &Step)> {
+        self.curve.range(..=step).next_back().map(|(step, point)| (*step, point))
+    }
+
+    /// Is it on a worker?
+    pub fn is_live(&self) -> bool {
+        match self.phase {
+            Phase::Running | Phase::Stopping(_) => true,
+            Phase::Waiting | Phase::Paused | Phase::Completed | Phase::Pruned | Phase::Failed { .. } => false,
+        }
+    }
+}
+
+impl Phase {
+    /// The phase's name in rows.
+    pub fn state(&self) -> TrialState {
+        match self {
+            Self::Waiting => TrialState::Waiting,
+            Self::Running => TrialState::Running,
+            Self::Stopping(_) => TrialState::Stopping,
+            Self::Paused => TrialState::Paused,
+            Self::Completed => TrialState::Completed,
+            Self::Pruned => TrialState::Pruned,
+            Self::Failed { .. } => TrialState::Failed,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Configurations as points of the unit cube, and back: each coordinate is a probability of its distribution.
+
+use gramwise_model::{Distribution, Value};
+use gramwise_surrogate::normal_quantile;
+
+/// The value of a distribution at a probability in [0, 1): its quantile.
+pub(crate) fn value_at(distribution: &Distribution, probability: f64) -> Value {
+    match distribution {
+        Distribution::Constant(value) => value.clone(),
+        Distribution::Categorical { choices, probabilities } => {
+            choices[choice_at(choices.len(), probabilities.as_deref(), probability)].clone()
+        }
+        Distribution::IntUniform { min, max } => Value::Int(int_at(*min, *max, probability)),
+        Distribution::Uniform { .. }
+        | Distribution::LogUniform { .. }
+        | Distribution::Normal { .. }
+        | Distribution::LogNormal { .. } => Value::Float(float_at(distribution, probability)),
+        Distribution::Quantized { step, inner } => {
+            let (min, max) = bounds(inner);
+            quantized(float_at(inner, probability), *step, min, max)
+        }
+    }
+}
+
+/// All values of a distribution for a grid; `None` where they cannot be listed.
+pub(crate) fn listed(distribution: &Distribution) -> Option<Vec<Value>> {
+    match distribution {
+        Distribution::Constant(value) => Some(vec![value.clone()]),
+        Distribution::Categorical { choices, .. } => Some(choices.clone()),
+        Distribution::IntUniform { min, max } => Some((*min..=*max).map(Value::Int).collect()),
+        Distribution::Quantized { step, inner } => {
+            let (min, max) = bounds(inner);
+            (min.is_finite() && max.is_finite()).then(|| {
+                let first = (min / step).ceil();
+                let count = ((max / step).floor() - first).max(0.0);
+                let mut index = 0.0;
+                let mut values = Vec::new();
+                while index <= count {
+                    values.push(whole_if_step_is((first + index) * step, *step));
+                    index += 1.0;
+                }
+                values
+            })
+        }
+        Distribution::Uniform { .. }
+        | Distribution::LogUniform { .. }
+        | Distribution::Normal { .. }
+        | Distribution::LogNormal { .. } => None,
+    }
+}
+
+fn choice_at(count: usize, probabilities: Option<&[f64]>, probability: f64) -> usize {
+    let mut reached = 0.0;
+    (0..count)
+        .find(|&index| {
+            reached += probabilities.map_or(1.0 / count as f64, |all| all[index]);
+            probability < reached
+        })
+        .unwrap_or(count - 1)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the offset lies below the number of values")]
+fn int_at(min: i64, max: i64, probability: f64) -> i64 {
+    let count = (i128::from(max) - i128::from(min) + 1) as f64;
+    let offset = (probability * count).floor() as i128;
+    i64::try_from(i128::from(min) + offset).map_or(max, |value| value.clamp(min, max))
+}
+
+fn float_at(distribution: &Distribution, probability: f64) -> f64 {
+    match distribution {
+        Distribution::Uniform { min, max } => min + probability * (max - min),
+        Distribution::LogUniform { min, max } => {
+            (min.ln() + probability * (max.ln() - min.ln())).exp().clamp(*min, *max)
+        }
+        Distribution::Normal { mu, sigma } => mu + sigma * normal_quantile(probability),
+        Distribution::LogNormal { mu, sigma } => (mu + sigma * normal_quantile(probability)).exp(),
+        Distribution::IntUniform { min, max } => int_at(*min, *max, probability) as f64,
+        Distribution::Quantized { inner, .. } => float_at(inner, probability),
+        Distribution::Categorical { .. } | Distribution::Constant(_) => {
+            unreachable!("a legal space quantizes numbers only")
+        }
+    }
+}
+
+fn bounds(distribution: &Distribution) -> (f64, f64) {
+    match distribution {
+        Distribution::Uniform { min, max } | Distribution::LogUniform { min, max } => (*min, *max),
+        Distribution::IntUniform { min, max } => (*min as f64, *max as f64),
+        Distribution::Normal { .. }
+        | Distribution::LogNormal { .. }
+        | Distribution::Quantized { .. }
+        | Distribution::Categorical { .. }
+        | Distribution::Constant(_) => (f64::NEG_INFINITY, f64::INFINITY),
+    }
+}
+
+/// The nearest multiple of `step` that lies inside the bounds; where none does, the value itself.
+fn quantized(value: f64, step: f64, min: f64, max: f64) -> Value {
+    let (first, last) = ((min / step).ceil(), (max / step).floor());
+    if first > last {
+        return Value::Float(value);
+    }
+    whole_if_step_is((value / step).round().clamp(first, last) * step, step)
+}
+
+/// Multiples of a whole step are whole numbers, so that `width: 64` does not arrive as `64.0`.
+#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and within the range of i64")]
+fn whole_if_step_is(value: f64, step: f64) -> Value {
+    let whole = step.fract() == 0.0 && value.fract() == 0.0 && value.abs() < 9.0e15;
+    if whole { Value::Int(value as i64) } else { Value::Float(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_the_unit_interval_are_ends_of_the_range() {
+        let log = Distribution::LogUniform { min: 1e-4, max: 1.0 };
+        assert_eq!(value_at(&log, 0.0), Value::Float(1e-4));
+        let Value::Float(middle) = value_at(&log, 0.5) else { panic!("a float") };
+        assert!((middle - 1e-2).abs() < 1e-9);
+        let int = Distribution::IntUniform { min: -2, max: 2 };
+        assert_eq!(value_at(&int, 0.0), Value::Int(-2));
+        assert_eq!(value_at(&int, 0.999_999), Value::Int(2));
+        assert_eq!(
+            value_at(&Distribution::IntUniform { min: i64::MIN, max: i64::MAX }, 0.0),
+            Value::Int(i64::MIN)
+        );
+    }
+
+    #[test]
+    fn quantized_values_are_multiples_inside_the_bounds() {
+        let inner = Box::new(Distribution::LogUniform { min: 9.0, max: 100.0 });
+        let width = Distribution::Quantized { step: 8.0, inner };
+        assert_eq!(value_at(&width, 0.0), Value::Int(16));
+        assert_eq!(value_at(&width, 0.999), Value::Int(96));
+        assert_eq!(listed(&width).unwrap().len(), 11);
+        let inner = Box::new(Distribution::Uniform { min: 0.0, max: 1.0 });
+        let tenths = listed(&Distribution::Quantized { step: 0.1, inner }).unwrap();
+        assert_eq!(tenths.len(), 11);
+    }
+
+    #[test]
+    fn choices_follow_their_probabilities() {
+        let choices = vec![Value::Int(1), Value::Int(2)];
+        let skewed = Distribution::Categorical { choices, probabilities: Some(vec![0.9, 0.1]) };
+        assert_eq!(value_at(&skewed, 0.89), Value::Int(1));
+        assert_eq!(value_at(&skewed, 0.91), Value::Int(2));
+    }
+}

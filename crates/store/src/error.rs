@@ -1,0 +1,41 @@
+//! What can go wrong with a database, and what to do about it.
+
+use std::path::PathBuf;
+
+/// Why a database could not be opened, written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing is there.
+    #[error("no database at {}\nhint: `gramwise run FILE` creates it; --db or $GRAMWISE_DB names another", .0.display())]
+    Missing(PathBuf),
+    /// Another coordinator writes it.
+    #[error("{} is in use by another gramwise\nhint: wait for it to end, or give this one another --db", .0.display())]
+    InUse(PathBuf),
+    /// It is some other program's database, or none at all.
+    #[error("{} is not a gramwise database\nhint: --db or $GRAMWISE_DB names another file", .0.display())]
+    Foreign(PathBuf),
+    /// A newer gramwise wrote it.
+    #[error("{} has schema version {found}, this gramwise knows up to {known}\nhint: use the gramwise that wrote it, or a newer one", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// A file could not be opened or created.
+    #[error("cannot open {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A row does not hold what this program writes.
+    #[error("the database is damaged: {0}\nhint: keep the file, and restore it from a copy")]
+    Damaged(String),
+    /// SQLite refused.
+    #[error("the database refused: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}

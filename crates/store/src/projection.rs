@@ -1,0 +1,208 @@
+//! How one fact changes the tables that are read. The only writer of every table but `journal`.
+
+use gramwise_carbon::{CarbonFactors, Energy, Footprint};
+use gramwise_model::rows::{Account, TrialState};
+use gramwise_model::{AttemptId, SweepId, Timestamp};
+use gramwise_search::{Fact, Next};
+use rusqlite::{Transaction, params};
+
+use crate::Error;
+use crate::values::{from_json, int, json, word};
+
+/// Empties all projected tables.
+pub(crate) fn clear(transaction: &Transaction<'_>) -> Result<(), Error> {
+    for table in ["ledger_entry", "decision", "step", "attempt", "trial", "host", "sweep"] {
+        transaction.execute(&format!("DELETE FROM {table}"), [])?;
+    }
+    Ok(())
+}
+
+/// Takes one fact into the projection. `seq` is its place in the journal.
+#[expect(clippy::too_many_lines, reason = "one arm a fact: splitting it would hide that all are there")]
+pub(crate) fn project(
+    transaction: &Transaction<'_>,
+    seq: i64,
+    written_at: Timestamp,
+    fact: &Fact,
+) -> Result<(), Error> {
+    let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| -> Result<(), Error> {
+        transaction.prepare_cached(sql)?.execute(parameters)?;
+        Ok(())
+    };
+    let book = |entry: &Entry<'_>| entry.insert(transaction, seq, written_at);
+    match fact {
+        Fact::SweepSubmitted { sweep, spec, factors, by, at } => run(
+            "INSERT INTO sweep (id, name, state, submitted_by, submitted_at_ms, spec, factors)
+             VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6)",
+            params![sweep.0, spec.name, by, int(at.0), json(spec), json(factors)],
+        ),
+        Fact::WorkerJoined { sweep, worker, description, at: _ } => run(
+            "INSERT INTO host (sweep, worker, description) VALUES (?1, ?2, ?3)",
+            params![sweep.0, worker.0, description],
+        ),
+        Fact::WorkerGone { .. } | Fact::SpaceExhausted { .. } => Ok(()),
+        Fact::TrialProposed { sweep, trial, config, seed: _, drawn: _, because } => run(
+            "INSERT INTO trial (sweep, id, state, config, because) VALUES (?1, ?2, 'waiting', ?3, ?4)",
+            params![sweep.0, trial.0, json(config), json(because)],
+        ),
+        Fact::AttemptLeased { attempt, worker, request: _, gpus, reserved: _, because, at } => {
+            run(
+                "INSERT INTO attempt (sweep, trial, number, worker, gpus, leased_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![attempt.sweep.0, attempt.trial.0, attempt.number, worker.0, json(gpus), int(at.0)],
+            )?;
+            run(
+                "UPDATE trial SET state = 'running', because = ?3 WHERE sweep = ?1 AND id = ?2",
+                params![attempt.sweep.0, attempt.trial.0, json(because)],
+            )
+        }
+        Fact::StepReported { attempt, step, metrics, footprint, at } => {
+            let Energy { measured, modelled, estimated } = footprint.energy;
+            run(
+                "INSERT OR REPLACE INTO step
+                 (sweep, trial, attempt, step, metrics, measured_uj, modelled_uj, estimated_uj, co2e_ng, at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                params![
+                    attempt.sweep.0, attempt.trial.0, attempt.number, int(*step), json(metrics),
+                    int(measured.get()), int(modelled.get()), int(estimated.get()), int(footprint.co2e.get()),
+                    int(at.0)
+                ],
+            )?;
+            run(
+                "UPDATE trial SET step = ?3, metrics = ?4 WHERE sweep = ?1 AND id = ?2",
+                params![attempt.sweep.0, attempt.trial.0, int(*step), json(metrics)],
+            )
+        }
+        Fact::EmissionBooked { attempt, account, added, total: _ } => {
+            book(&Entry { account: *account, amount: *added, sign: 1, of: Of::Attempt(*attempt) })
+        }
+        Fact::EmissionMoved { attempt, from, to, amount } => {
+            book(&Entry { account: *from, amount: *amount, sign: -1, of: Of::Attempt(*attempt) })?;
+            book(&Entry { account: *to, amount: *amount, sign: 1, of: Of::Attempt(*attempt) })
+        }
+        Fact::HostMetered { sweep, worker, seq: _, idle, overhead, total, other, .. } => {
+            let of = Of::Host(*sweep, &worker.0);
+            book(&Entry { account: Account::Idle, amount: *idle, sign: 1, of })?;
+            book(&Entry { account: Account::Overhead, amount: *overhead, sign: 1, of })?;
+            run(
+                "UPDATE host SET measured_uj = ?3, modelled_uj = ?4, estimated_uj = ?5,
+                 other_measured_uj = ?6, other_modelled_uj = ?7, other_estimated_uj = ?8
+                 WHERE sweep = ?1 AND worker = ?2",
+                params![
+                    sweep.0,
+                    worker.0,
+                    int(total.measured.get()),
+                    int(total.modelled.get()),
+                    int(total.estimated.get()),
+                    int(other.measured.get()),
+                    int(other.modelled.get()),
+                    int(other.estimated.get())
+                ],
+            )
+        }
+        Fact::Decided { attempt, step, verdict, because, next } => {
+            run(
+                "INSERT INTO decision (seq, sweep, trial, attempt, step, verdict, because, at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    seq,
+                    attempt.sweep.0,
+                    attempt.trial.0,
+                    attempt.number,
+                    int(*step),
+                    word(verdict),
+                    json(because),
+                    int(written_at.0)
+                ],
+            )?;
+            run(
+                "UPDATE trial SET verdict = ?3, because = ?4, state = CASE WHEN ?5 THEN 'stopping' ELSE state END
+                 WHERE sweep = ?1 AND id = ?2",
+                params![attempt.sweep.0, attempt.trial.0, word(verdict), json(because), next.is_some()],
+            )
+        }
+        Fact::AttemptEnded { attempt, outcome, next, at } => {
+            run(
+                "UPDATE attempt SET ended_at_ms = ?4, outcome = ?5 WHERE sweep = ?1 AND trial = ?2 AND number = ?3",
+                params![attempt.sweep.0, attempt.trial.0, attempt.number, int(at.0), json(outcome)],
+            )?;
+            let (state, message) = fate(next);
+            run(
+                "UPDATE trial SET state = ?3, message = ?4 WHERE sweep = ?1 AND id = ?2",
+                params![attempt.sweep.0, attempt.trial.0, word(&state), message],
+            )
+        }
+        Fact::SweepEnding { sweep, why, budget: _ } => {
+            run("UPDATE sweep SET state = 'ending', ended_because = ?2 WHERE id = ?1", params![sweep.0, why])
+        }
+        Fact::SweepEnded { sweep, at } => run(
+            "UPDATE sweep SET state = 'ended', ended_at_ms = ?2 WHERE id = ?1",
+            params![sweep.0, int(at.0)],
+        ),
+    }
+}
+
+fn fate(next: &Next) -> (TrialState, Option<&str>) {
+    match next {
+        Next::Complete => (TrialState::Completed, None),
+        Next::Prune => (TrialState::Pruned, None),
+        Next::Pause => (TrialState::Paused, None),
+        Next::Wait => (TrialState::Waiting, None),
+        Next::Fail { message } => (TrialState::Failed, Some(message)),
+    }
+}
+
+/// Whom an entry is about.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Attempt(AttemptId),
+    Host(SweepId, &'a str),
+}
+
+/// One line of the ledger.
+struct Entry<'a> {
+    account: Account,
+    amount: Footprint,
+    /// 1 to charge the account, -1 to relieve it.
+    sign: i64,
+    of: Of<'a>,
+}
+
+impl Entry<'_> {
+    fn insert(&self, transaction: &Transaction<'_>, seq: i64, at: Timestamp) -> Result<(), Error> {
+        if self.amount == Footprint::ZERO {
+            return Ok(());
+        }
+        let (sweep, trial, attempt, worker) = match self.of {
+            Of::Attempt(id) => (id.sweep, Some(id.trial.0), Some(id.number), None),
+            Of::Host(sweep, worker) => (sweep, None, None, Some(worker)),
+        };
+        let factors: String = transaction
+            .prepare_cached("SELECT factors FROM sweep WHERE id = ?1")?
+            .query_row([sweep.0], |row| row.get(0))?;
+        let factors: CarbonFactors = from_json(&factors)?;
+        let Energy { measured, modelled, estimated } = self.amount.energy;
+        transaction
+            .prepare_cached(
+                "INSERT INTO ledger_entry
+                 (fact, sweep, account, trial, attempt, worker, measured_uj, modelled_uj, estimated_uj, co2e_ng,
+                  intensity_g_per_kwh, pue, at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?
+            .execute(params![
+                seq,
+                sweep.0,
+                self.account.name(),
+                trial,
+                attempt,
+                worker,
+                self.sign * int(measured.get()),
+                self.sign * int(modelled.get()),
+                self.sign * int(estimated.get()),
+                self.sign * int(self.amount.co2e.get()),
+                factors.intensity.get(),
+                factors.pue.get(),
+                int(at.0)
+            ])?;
+        Ok(())
+    }
+}

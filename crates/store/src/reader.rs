@@ -1,0 +1,249 @@
+//! Questions to a database, read-only: also while a coordinator writes it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use gramwise_carbon::Footprint;
+use gramwise_model::rows::{
+    Account, AccountRow, AttemptRow, DecisionRow, HostRow, StepRow, SweepRecord, SweepRow, TrialRow,
+    TrialState,
+};
+use gramwise_model::{SweepId, Timestamp, TrialId, WorkerId};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+
+use crate::values::{energy, footprint, from_json, from_word, uint};
+use crate::{Error, schema};
+
+/// Sums of the ledger's four amounts, in the order that [`footprint`] reads.
+const SUMS: &str = "coalesce(sum(measured_uj), 0), coalesce(sum(modelled_uj), 0), \
+                    coalesce(sum(estimated_uj), 0), coalesce(sum(co2e_ng), 0)";
+
+/// A database opened for reading. Each question is one transaction: its rows belong to one moment.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens an existing database.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if !path.exists() {
+            return Err(Error::Missing(path.to_owned()));
+        }
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        if schema::version(&connection, path)? == 0 {
+            return Err(Error::Foreign(path.to_owned()));
+        }
+        Ok(Self { connection })
+    }
+
+    /// All sweeps, oldest first.
+    pub fn sweeps(&self) -> Result<Vec<SweepRow>, Error> {
+        let sql = format!("{SWEEP} ORDER BY id");
+        self.all(&sql, [], sweep_row)
+    }
+
+    /// The sweep of a number, or the newest of a name.
+    pub fn find(&self, name_or_number: &str) -> Result<Option<SweepRow>, Error> {
+        let sql = format!("{SWEEP} WHERE id = ?1 OR name = ?2 ORDER BY id = ?1 DESC, id DESC LIMIT 1");
+        let number: i64 = name_or_number.parse().unwrap_or(-1);
+        Ok(self.all(&sql, (number, name_or_number), sweep_row)?.pop())
+    }
+
+    /// The newest sweep.
+    pub fn newest(&self) -> Result<Option<SweepRow>, Error> {
+        let sql = format!("{SWEEP} ORDER BY id DESC LIMIT 1");
+        Ok(self.all(&sql, [], sweep_row)?.pop())
+    }
+
+    /// Number of trials by state.
+    pub fn trial_counts(&self, sweep: SweepId) -> Result<BTreeMap<TrialState, u64>, Error> {
+        let sql = "SELECT state, count(*) FROM trial WHERE sweep = ?1 GROUP BY state";
+        let rows =
+            self.all(sql, [sweep.0], |row| Ok((from_word(&row.get::<_, String>(0)?)?, uint(row.get(1)?)?)))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// What a sweep burnt in all accounts.
+    pub fn total(&self, sweep: SweepId) -> Result<Footprint, Error> {
+        let sql = format!("SELECT {SUMS} FROM ledger_entry WHERE sweep = ?1");
+        Ok(self.all(&sql, [sweep.0], |row| footprint(row, 0))?.pop().unwrap_or_default())
+    }
+
+    /// Everything known of a sweep, as of one moment.
+    pub fn record(&self, sweep: SweepId) -> Result<Option<SweepRecord>, Error> {
+        let moment = self.connection.unchecked_transaction()?;
+        let sql = format!("{SWEEP} WHERE id = ?1");
+        let Some(row) = self.all(&sql, [sweep.0], sweep_row)?.pop() else { return Ok(None) };
+        let record = SweepRecord {
+            sweep: row,
+            trials: self.trials(sweep)?,
+            attempts: self.attempts(sweep)?,
+            accounts: self.accounts(sweep)?,
+            hosts: self.hosts(sweep)?,
+            decisions: self.decisions(sweep)?,
+            steps_reported: self.steps_reported(sweep)?,
+        };
+        moment.commit()?;
+        Ok(Some(record))
+    }
+
+    /// The steps of one trial, by attempt and step.
+    pub fn steps(&self, sweep: SweepId, trial: TrialId) -> Result<Vec<StepRow>, Error> {
+        let sql = "SELECT attempt, step, metrics, at_ms, measured_uj, modelled_uj, estimated_uj, co2e_ng
+                   FROM step WHERE sweep = ?1 AND trial = ?2 ORDER BY attempt, step";
+        self.all(sql, (sweep.0, trial.0), |row| {
+            Ok(StepRow {
+                trial,
+                attempt: row.get(0)?,
+                step: uint(row.get(1)?)?,
+                metrics: from_json(&row.get::<_, String>(2)?)?,
+                at: Timestamp(uint(row.get(3)?)?),
+                footprint: footprint(row, 4)?,
+            })
+        })
+    }
+
+    fn trials(&self, sweep: SweepId) -> Result<Vec<TrialRow>, Error> {
+        let sql = "SELECT t.id, t.state, t.config, t.step, t.metrics, t.verdict, t.because, t.message,
+                   (SELECT count(*) FROM attempt a WHERE a.sweep = t.sweep AND a.trial = t.id)
+                   FROM trial t WHERE t.sweep = ?1 ORDER BY t.id";
+        let mut trials = self.all(sql, [sweep.0], |row| {
+            Ok(TrialRow {
+                id: TrialId(row.get(0)?),
+                state: from_word(&row.get::<_, String>(1)?)?,
+                config: from_json(&row.get::<_, String>(2)?)?,
+                step: uint(row.get(3)?)?,
+                metrics: from_json(&row.get::<_, String>(4)?)?,
+                booked: Footprint::ZERO,
+                lost: Footprint::ZERO,
+                attempts: row.get(8)?,
+                verdict: row.get::<_, Option<String>>(5)?.map(|word| from_word(&word)).transpose()?,
+                because: row.get::<_, Option<String>>(6)?.map(|text| from_json(&text)).transpose()?,
+                message: row.get(7)?,
+            })
+        })?;
+        let sql = format!(
+            "SELECT trial, account, {SUMS} FROM ledger_entry WHERE sweep = ?1 AND trial IS NOT NULL GROUP BY trial, account"
+        );
+        let sums = self.all(&sql, [sweep.0], |row| {
+            Ok((row.get::<_, u32>(0)?, from_word::<Account>(&row.get::<_, String>(1)?)?, footprint(row, 2)?))
+        })?;
+        for (trial, account, sum) in sums {
+            let Ok(index) = trials.binary_search_by_key(&TrialId(trial), |row| row.id) else { continue };
+            match account {
+                Account::Trial => trials[index].booked = sum,
+                Account::Lost => trials[index].lost = sum,
+                Account::Idle | Account::Overhead => {}
+            }
+        }
+        Ok(trials)
+    }
+
+    fn attempts(&self, sweep: SweepId) -> Result<Vec<AttemptRow>, Error> {
+        let sql = "SELECT trial, number, worker, gpus, leased_at_ms, ended_at_ms, outcome,
+                   (SELECT count(*) FROM step s
+                    WHERE s.sweep = a.sweep AND s.trial = a.trial AND s.attempt = a.number),
+                   coalesce(sum_measured, 0), coalesce(sum_modelled, 0), coalesce(sum_estimated, 0),
+                   coalesce(sum_ng, 0), coalesce(lost_uj, 0) > 0
+                   FROM attempt a LEFT JOIN (
+                       SELECT trial AS of_trial, attempt AS of_attempt, sum(measured_uj) AS sum_measured,
+                              sum(modelled_uj) AS sum_modelled, sum(estimated_uj) AS sum_estimated,
+                              sum(co2e_ng) AS sum_ng,
+                              sum(CASE account WHEN 'lost' THEN measured_uj + modelled_uj + estimated_uj END) AS lost_uj
+                       FROM ledger_entry WHERE sweep = ?1 AND trial IS NOT NULL GROUP BY trial, attempt
+                   ) ON of_trial = a.trial AND of_attempt = a.number
+                   WHERE sweep = ?1 ORDER BY trial, number";
+        self.all(sql, [sweep.0], |row| {
+            Ok(AttemptRow {
+                trial: TrialId(row.get(0)?),
+                number: row.get(1)?,
+                worker: WorkerId(row.get(2)?),
+                gpus: from_json(&row.get::<_, String>(3)?)?,
+                leased_at: Timestamp(uint(row.get(4)?)?),
+                ended_at: row.get::<_, Option<i64>>(5)?.map(uint).transpose()?.map(Timestamp),
+                outcome: row.get::<_, Option<String>>(6)?.map(|text| from_json(&text)).transpose()?,
+                steps: uint(row.get(7)?)?,
+                footprint: footprint(row, 8)?,
+                account: if row.get(12)? { Account::Lost } else { Account::Trial },
+            })
+        })
+    }
+
+    fn accounts(&self, sweep: SweepId) -> Result<Vec<AccountRow>, Error> {
+        let sql = format!("SELECT {SUMS} FROM ledger_entry WHERE sweep = ?1 AND account = ?2");
+        Account::ALL
+            .into_iter()
+            .map(|account| {
+                let sums = self.all(&sql, (sweep.0, account.name()), |row| footprint(row, 0))?.pop();
+                Ok(AccountRow { account, footprint: sums.unwrap_or_default() })
+            })
+            .collect()
+    }
+
+    fn hosts(&self, sweep: SweepId) -> Result<Vec<HostRow>, Error> {
+        let sql = "SELECT worker, description, measured_uj, modelled_uj, estimated_uj,
+                   other_measured_uj, other_modelled_uj, other_estimated_uj FROM host WHERE sweep = ?1 ORDER BY worker";
+        self.all(sql, [sweep.0], |row| {
+            Ok(HostRow {
+                worker: WorkerId(row.get(0)?),
+                description: row.get(1)?,
+                total: energy(row, 2)?,
+                other: energy(row, 5)?,
+            })
+        })
+    }
+
+    fn decisions(&self, sweep: SweepId) -> Result<Vec<DecisionRow>, Error> {
+        let sql = "SELECT at_ms, trial, attempt, step, verdict, because FROM decision WHERE sweep = ?1 ORDER BY seq";
+        self.all(sql, [sweep.0], |row| {
+            Ok(DecisionRow {
+                at: Timestamp(uint(row.get(0)?)?),
+                trial: TrialId(row.get(1)?),
+                attempt: row.get(2)?,
+                step: uint(row.get(3)?)?,
+                verdict: from_word(&row.get::<_, String>(4)?)?,
+                because: from_json(&row.get::<_, String>(5)?)?,
+            })
+        })
+    }
+
+    fn steps_reported(&self, sweep: SweepId) -> Result<u64, Error> {
+        let sql = "SELECT count(*) FROM step WHERE sweep = ?1";
+        let count: Option<i64> = self.connection.query_row(sql, [sweep.0], |row| row.get(0)).optional()?;
+        uint(count.unwrap_or(0))
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(parameters)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read(row)?);
+        }
+        Ok(found)
+    }
+}
+
+const SWEEP: &str =
+    "SELECT id, spec, factors, state, submitted_at_ms, ended_at_ms, ended_because, submitted_by FROM sweep";
+
+fn sweep_row(row: &Row<'_>) -> Result<SweepRow, Error> {
+    Ok(SweepRow {
+        id: SweepId(row.get(0)?),
+        spec: from_json(&row.get::<_, String>(1)?)?,
+        factors: from_json(&row.get::<_, String>(2)?)?,
+        state: from_word(&row.get::<_, String>(3)?)?,
+        submitted_at: Timestamp(uint(row.get(4)?)?),
+        ended_at: row.get::<_, Option<i64>>(5)?.map(uint).transpose()?.map(Timestamp),
+        ended_because: row.get(6)?,
+        submitted_by: row.get(7)?,
+    })
+}

@@ -1,0 +1,56 @@
+//! Values on their way into and out of rows.
+
+use gramwise_carbon::{Energy, Footprint, Microjoules, Nanograms};
+use serde_json::Value as Json;
+
+use crate::Error;
+
+/// SQLite's integers are signed; sums that large cannot be reached (9 TJ, 9,200 t).
+pub(crate) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Back from SQLite; a negative balance would be a fault of ours.
+pub(crate) fn uint(value: i64) -> Result<u64, Error> {
+    u64::try_from(value).map_err(|_| Error::Damaged(format!("found {value} where no negative number can be")))
+}
+
+/// Four columns in a row, starting at `first`: measured, modelled, estimated, grams.
+pub(crate) fn footprint(row: &rusqlite::Row<'_>, first: usize) -> Result<Footprint, Error> {
+    Ok(Footprint { energy: energy(row, first)?, co2e: Nanograms::new(uint(row.get(first + 3)?)?) })
+}
+
+/// Three columns in a row, starting at `first`.
+pub(crate) fn energy(row: &rusqlite::Row<'_>, first: usize) -> Result<Energy, Error> {
+    let part = |offset: usize| -> Result<Microjoules, Error> {
+        Ok(Microjoules::new(uint(row.get::<_, Option<i64>>(first + offset)?.unwrap_or(0))?))
+    };
+    Ok(Energy { measured: part(0)?, modelled: part(1)?, estimated: part(2)? })
+}
+
+/// A value as JSON text. Our types always have one: their maps have text keys and their floats are finite or null.
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("our types have a JSON form")
+}
+
+/// A value from JSON text.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::Damaged(format!("{error} in {}", excerpt(text))))
+}
+
+/// The word that a unit variant is spelt as in JSON.
+pub(crate) fn word<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value).expect("our types have a JSON form") {
+        Json::String(word) => word,
+        other => other.to_string(),
+    }
+}
+
+/// The variant behind a word.
+pub(crate) fn from_word<T: serde::de::DeserializeOwned>(word: &str) -> Result<T, Error> {
+    serde_json::from_value(Json::String(word.to_owned())).map_err(|error| Error::Damaged(error.to_string()))
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(120).collect()
+}

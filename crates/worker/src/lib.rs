@@ -1,0 +1,36 @@
+//! On the machine that trains: lease, run, meter, report, stop.
+//!
+//! To know: [`run`] (one worker until its sweep is over or it is told to stop), [`Options`], and [`shim`] (the same binary,
+//! re-executed, that stands between the worker and each trial so that the whole tree of the trial's processes can be ended).
+//! The worker knows no search: it does what [`gramwise_model::work`] says.
+
+mod command;
+mod environment;
+mod outbox;
+mod processes;
+mod session;
+pub mod shim;
+mod supervise;
+mod tail;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use session::{Error, run};
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the coordinator is, as `http://host:port`.
+    pub coordinator: String,
+    /// This life's name: host and something that no other life has.
+    pub name: gramwise_model::WorkerId,
+    /// Trials at once; `None`: as many as GPUs, or CPU cores, allow.
+    pub slots: Option<u32>,
+    /// Folder for checkpoints, outputs and reports of trials.
+    pub files: PathBuf,
+    /// The program that is re-executed as a shim: gramwise itself.
+    pub shim: PathBuf,
+    /// The time between SIGTERM and SIGKILL.
+    pub grace: Duration,
+}

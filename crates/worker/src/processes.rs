@@ -1,0 +1,55 @@
+//! The descendants of a process, and ending all of them.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// All descendants of a process that are there now, by the parent numbers in `/proc`. Orphans belong to the shim, which
+/// is their subreaper, so a daemon that forked twice and left the session is still among them.
+pub(crate) fn descendants(root: Pid) -> Vec<Pid> {
+    let all = parents();
+    let mut found = vec![root];
+    let mut index = 0;
+    while let Some(parent) = found.get(index).copied() {
+        found.extend(all.iter().filter(|(_, of)| *of == parent).map(|(child, _)| *child));
+        index += 1;
+    }
+    found.remove(0);
+    found
+}
+
+/// Ends every descendant of a process: first all are stopped, so that none can fork while the others are killed. Until
+/// none is left but zombies, which are reaped by whoever waits.
+pub(crate) fn kill_tree(root: Pid) {
+    for _round in 0..100 {
+        let found = descendants(root);
+        if found.is_empty() {
+            return;
+        }
+        for pid in &found {
+            let _ = kill_process(*pid, Signal::STOP);
+        }
+        // What was forked before its parent stopped is seen now.
+        let all = descendants(root);
+        for pid in &all {
+            let _ = kill_process(*pid, Signal::KILL);
+        }
+        if all.len() == found.len() {
+            return;
+        }
+    }
+}
+
+fn parents() -> Vec<(Pid, Pid)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let child = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // The name in brackets may hold spaces and brackets; the fields after it are state and parent.
+            let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+            let state = fields.next()?;
+            let parent = Pid::from_raw(fields.next()?.parse().ok()?)?;
+            (state != "Z").then_some((child, parent))
+        })
+        .collect()
+}

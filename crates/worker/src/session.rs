@@ -1,0 +1,417 @@
+//! One life of a worker: ask for trials, run them, tell what they did and burnt, until the sweep is over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gramwise_meter::{ConsumerId, HostSnapshot, MeterHandle};
+use gramwise_model::AttemptId;
+use gramwise_model::work::{Assignment, AttemptEnd, EndKind, Instruction, Plan, Report};
+use gramwise_wire::convert::{Malformed, assignment_from_wire, instructions_from_wire, report_to_wire};
+use gramwise_wire::v1;
+use gramwise_wire::v1::lease_reply::Answer;
+use gramwise_wire::v1::work_client::WorkClient;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::Options;
+use crate::outbox::Outbox;
+use crate::supervise::{self, News, Surroundings, Wish};
+
+/// Totals are told at least this often: the heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// News are gathered this long before they are told, so that fast trials do not make a report for each step.
+const GATHER: Duration = Duration::from_millis(10);
+/// The pause before a call that found nobody is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// News waiting at most; a trial that reports faster waits for the session.
+const NEWS: usize = 256;
+
+/// Why a worker ended otherwise than by the end of its sweep.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The coordinator's address is none.
+    #[error("the coordinator's address `{address}` is not usable: {source}")]
+    Address {
+        /// What was given.
+        address: String,
+        /// Why.
+        source: tonic::transport::Error,
+    },
+    /// The coordinator refused for good.
+    #[error("the coordinator refused: {0}")]
+    Refused(String),
+    /// The coordinator broke the protocol.
+    #[error("the coordinator sent a malformed message: {0}")]
+    Malformed(#[from] Malformed),
+    /// The sweep's setup failed.
+    #[error("{0}")]
+    Setup(String),
+    /// The meter's thread is gone.
+    #[error("the meter stopped")]
+    Meter,
+}
+
+/// What the session's tasks have to say to it.
+enum Event {
+    /// A call for work came back.
+    Leased(Box<Result<Answer, tonic::Status>>),
+    /// A report came back.
+    Reported(Box<Report>, Box<Result<v1::ReportReply, tonic::Status>>),
+    /// An attempt has news.
+    News(ConsumerId, News),
+    /// `setup` is over.
+    SetUp(Result<(), String>),
+}
+
+/// A running worker.
+struct Session {
+    options: Arc<Options>,
+    meter: MeterHandle,
+    client: WorkClient<Channel>,
+    outbox: Outbox,
+    events: mpsc::Sender<Event>,
+    tasks: JoinSet<()>,
+    wishes: BTreeMap<ConsumerId, watch::Sender<Wish>>,
+    leased_gpus: BTreeMap<ConsumerId, Vec<String>>,
+    setup: Setup,
+    /// Assignments that wait for `setup`.
+    ready: Vec<Assignment>,
+    slots: usize,
+    request: u64,
+    consumers: u64,
+    asking: bool,
+    telling: bool,
+    ended: bool,
+    leaving: bool,
+    left: bool,
+    failure: Option<Error>,
+}
+
+/// Where `setup` is.
+enum Setup {
+    NotNeededYet,
+    Running(watch::Sender<Wish>),
+    Done,
+}
+
+/// Works until the sweep is over, or `interrupt` is cancelled: then the trials are ended, and everything they burnt is told
+/// before this returns.
+pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationToken) -> Result<(), Error> {
+    let bad_address = |source| Error::Address { address: options.coordinator.clone(), source };
+    let endpoint = Endpoint::from_shared(options.coordinator.clone()).map_err(bad_address)?;
+    let client = WorkClient::new(endpoint.connect_lazy());
+    let (events, mut inbox) = mpsc::channel(NEWS);
+    let slots = slots(&options, &meter);
+    let outbox = Outbox::new(options.name.clone());
+    let mut session = Session {
+        options: Arc::new(options),
+        meter,
+        client,
+        outbox,
+        events,
+        tasks: JoinSet::new(),
+        wishes: BTreeMap::new(),
+        leased_gpus: BTreeMap::new(),
+        setup: Setup::NotNeededYet,
+        ready: Vec::new(),
+        slots,
+        request: 0,
+        consumers: 0,
+        asking: false,
+        telling: false,
+        ended: false,
+        leaving: false,
+        left: false,
+        failure: None,
+    };
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        session.ask();
+        let quiet = session.outbox.has_news() && !session.telling;
+        tokio::select! {
+            Some(event) = inbox.recv() => session.take(event).await?,
+            _ = heartbeat.tick() => session.tell().await?,
+            () = tokio::time::sleep(GATHER), if quiet => session.tell().await?,
+            () = interrupt.cancelled(), if !session.leaving => session.leave(Wish::Interrupt),
+        }
+        if session.left {
+            break;
+        }
+        if session.ended && !session.leaving && session.is_idle() {
+            session.leave(Wish::Stop);
+        }
+        if session.leaving && session.is_idle() && !session.telling {
+            session.tell().await?;
+        }
+    }
+    session.failure.map_or(Ok(()), Err)
+}
+
+/// As many trials at once as the host has GPUs; without any, as CPU cores.
+fn slots(options: &Options, meter: &MeterHandle) -> usize {
+    let inventory = meter.inventory();
+    let by_default = if inventory.gpus.is_empty() {
+        usize::try_from(inventory.cpus).unwrap_or(1)
+    } else {
+        inventory.gpus.len()
+    };
+    options.slots.map_or(by_default, |slots| usize::try_from(slots).unwrap_or(1)).max(1)
+}
+
+impl Session {
+    /// Asks for one trial if there is room for it.
+    fn ask(&mut self) {
+        let held = self.wishes.len() + self.ready.len();
+        if self.asking || self.ended || self.leaving || held >= self.slots {
+            return;
+        }
+        self.asking = true;
+        self.request += 1;
+        let inventory = self.meter.inventory();
+        let leased: Vec<&String> = self
+            .leased_gpus
+            .values()
+            .flatten()
+            .chain(self.ready.iter().flat_map(|assignment| &assignment.gpus))
+            .collect();
+        let gpus = inventory.gpus.iter().map(|gpu| gpu.uuid.clone());
+        let question = v1::LeaseRequest {
+            worker: self.options.name.0.clone(),
+            request: self.request,
+            description: described(inventory),
+            free_gpus: gpus.filter(|uuid| !leased.contains(&uuid)).collect(),
+        };
+        let (mut client, events) = (self.client.clone(), self.events.clone());
+        self.tasks.spawn(async move {
+            let answer = loop {
+                match client.lease(question.clone()).await {
+                    Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(RETRY).await,
+                    Err(status) => break Err(status),
+                    // Asked again with the same number: an assignment that got lost on the way comes again.
+                    Ok(reply) => match reply.into_inner().answer {
+                        Some(Answer::Wait(_)) | None => {}
+                        Some(answer) => break Ok(answer),
+                    },
+                }
+            };
+            let _ = events.send(Event::Leased(Box::new(answer))).await;
+        });
+    }
+
+    async fn take(&mut self, event: Event) -> Result<(), Error> {
+        match event {
+            Event::Leased(answer) => self.leased(*answer),
+            Event::Reported(report, reply) => self.reported(&report, *reply),
+            Event::News(consumer, News::Steps(steps)) => {
+                let snapshot = self.snapshot().await?;
+                self.outbox.add_steps(consumer, steps, &snapshot);
+                Ok(())
+            }
+            Event::News(consumer, News::Ended(end)) => {
+                self.wishes.remove(&consumer);
+                self.leased_gpus.remove(&consumer);
+                self.outbox.end(consumer, end);
+                Ok(())
+            }
+            Event::SetUp(Ok(())) => {
+                self.setup = Setup::Done;
+                for assignment in std::mem::take(&mut self.ready) {
+                    self.start(assignment);
+                }
+                Ok(())
+            }
+            Event::SetUp(Err(why)) => {
+                self.setup = Setup::Done;
+                for assignment in std::mem::take(&mut self.ready) {
+                    self.refuse(&assignment, "setup failed");
+                }
+                self.fail(Error::Setup(why));
+                Ok(())
+            }
+        }
+    }
+
+    fn leased(&mut self, answer: Result<Answer, tonic::Status>) -> Result<(), Error> {
+        self.asking = false;
+        match answer {
+            Ok(Answer::Assignment(assignment)) => self.assigned(assignment_from_wire(assignment)?),
+            Ok(Answer::Ended(_)) => self.ended = true,
+            Ok(Answer::Wait(_)) => {}
+            Err(status) => self.fail(Error::Refused(status.message().to_owned())),
+        }
+        Ok(())
+    }
+
+    fn assigned(&mut self, assignment: Assignment) {
+        if self.leaving {
+            self.refuse(&assignment, "the worker is leaving");
+            return;
+        }
+        match (&self.setup, &assignment.plan) {
+            (Setup::Done, _) | (Setup::NotNeededYet, Plan { setup: None, .. }) => {
+                self.setup = Setup::Done;
+                self.start(assignment);
+            }
+            (Setup::NotNeededYet, Plan { setup: Some(command), .. }) => {
+                self.set_up(command.clone());
+                self.ready.push(assignment);
+            }
+            (Setup::Running(_), _) => self.ready.push(assignment),
+        }
+    }
+
+    fn set_up(&mut self, command: String) {
+        let consumer = self.next_consumer();
+        self.outbox.open_setup(consumer);
+        let (wish, wished) = watch::channel(Wish::Run);
+        self.setup = Setup::Running(wish);
+        let (options, meter, events) = (self.options.clone(), self.meter.clone(), self.events.clone());
+        self.tasks.spawn(async move {
+            let surroundings = surroundings(&options, meter);
+            let done = supervise::setup(&command, consumer, &surroundings, wished).await;
+            let _ = events.send(Event::SetUp(done)).await;
+        });
+    }
+
+    fn start(&mut self, assignment: Assignment) {
+        let consumer = self.next_consumer();
+        self.outbox.open(consumer, assignment.attempt);
+        self.leased_gpus.insert(consumer, assignment.gpus.clone());
+        let (wish, wished) = watch::channel(Wish::Run);
+        self.wishes.insert(consumer, wish);
+        let (options, meter, events) = (self.options.clone(), self.meter.clone(), self.events.clone());
+        self.tasks.spawn(async move {
+            let (news, mut forward) = mpsc::channel(NEWS);
+            let forwarding = tokio::spawn(async move {
+                while let Some(one) = forward.recv().await {
+                    let _ = events.send(Event::News(consumer, one)).await;
+                }
+            });
+            supervise::attempt(&assignment, consumer, &surroundings(&options, meter), wished, &news).await;
+            drop(news);
+            let _ = forwarding.await;
+        });
+    }
+
+    /// Gives an assignment back that was never started.
+    fn refuse(&mut self, assignment: &Assignment, why: &str) {
+        let consumer = self.next_consumer();
+        self.outbox.open(consumer, assignment.attempt);
+        self.outbox.end(consumer, AttemptEnd { kind: EndKind::Interrupted, message: why.to_owned() });
+    }
+
+    /// Tells everything untold, unless a report is on its way.
+    async fn tell(&mut self) -> Result<(), Error> {
+        if self.telling || self.request == 0 {
+            return Ok(()); // The coordinator does not know a worker that never asked.
+        }
+        self.telling = true;
+        let snapshot = self.snapshot().await?;
+        let report = self.outbox.report(&snapshot, self.leaving && self.is_idle());
+        let (mut client, events) = (self.client.clone(), self.events.clone());
+        let message = report_to_wire(&report);
+        self.tasks.spawn(async move {
+            let reply = client.report(message).await.map(tonic::Response::into_inner);
+            if reply.is_err() {
+                tokio::time::sleep(RETRY).await;
+            }
+            let _ = events.send(Event::Reported(Box::new(report), Box::new(reply))).await;
+        });
+        Ok(())
+    }
+
+    fn reported(
+        &mut self,
+        report: &Report,
+        reply: Result<v1::ReportReply, tonic::Status>,
+    ) -> Result<(), Error> {
+        self.telling = false;
+        let reply = match reply {
+            Ok(reply) => reply,
+            // Before the first answered call for work the coordinator does not know this worker.
+            Err(status) if matches!(status.code(), Code::Unavailable | Code::NotFound) => {
+                self.left |= self.leaving && status.code() == Code::NotFound;
+                return Ok(());
+            }
+            Err(status) => {
+                self.left |= report.leaving;
+                self.fail(Error::Refused(status.message().to_owned()));
+                return Ok(());
+            }
+        };
+        if reply.acked_through >= report.seq {
+            self.outbox.acknowledged(report);
+            self.left |= report.leaving;
+        }
+        for (attempt, instruction) in instructions_from_wire(reply.instructions)? {
+            self.instructed(attempt, &instruction);
+        }
+        Ok(())
+    }
+
+    fn instructed(&mut self, attempt: AttemptId, instruction: &Instruction) {
+        let Instruction::Stop { why } = instruction else { return };
+        let wish = self.outbox.consumer(attempt).and_then(|consumer| self.wishes.get(&consumer));
+        if let Some(wish) = wish.filter(|wish| *wish.borrow() == Wish::Run) {
+            tracing::debug!(%attempt, why, "told to stop");
+            let _ = wish.send(Wish::Stop);
+        }
+    }
+
+    /// Ends what runs; the session ends when everything is told.
+    fn leave(&mut self, wish: Wish) {
+        self.leaving = true;
+        if let Setup::Running(setup) = &self.setup {
+            let _ = setup.send(wish);
+        }
+        for sender in self.wishes.values() {
+            let _ = sender.send(wish);
+        }
+        if self.request == 0 {
+            self.left = true;
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        tracing::debug!(%error, "leaving");
+        self.failure.get_or_insert(error);
+        if !self.leaving {
+            self.leave(Wish::Interrupt);
+        }
+    }
+
+    /// Is nothing running?
+    fn is_idle(&self) -> bool {
+        self.wishes.is_empty() && self.ready.is_empty() && !matches!(self.setup, Setup::Running(_))
+    }
+
+    async fn snapshot(&self) -> Result<HostSnapshot, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.meter.snapshot(move |snapshot| drop(reply.send(snapshot)));
+        answer.await.map_err(|_| Error::Meter)
+    }
+
+    fn next_consumer(&mut self) -> ConsumerId {
+        self.consumers += 1;
+        ConsumerId(self.consumers)
+    }
+}
+
+fn surroundings(options: &Options, meter: MeterHandle) -> Surroundings<'_> {
+    Surroundings { shim: &options.shim, files: &options.files, grace: options.grace, meter }
+}
+
+/// The host in one line, for people.
+fn described(inventory: &gramwise_meter::Inventory) -> String {
+    let gpus = match inventory.gpus.as_slice() {
+        [] => "no GPU".to_owned(),
+        [gpu] => gpu.name.clone(),
+        [gpu, ..] => format!("{} x {}", inventory.gpus.len(), gpu.name),
+    };
+    format!("{}: {} x {}, {gpus}", inventory.hostname, inventory.cpus, inventory.cpu_model)
+}

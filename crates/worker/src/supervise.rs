@@ -1,0 +1,338 @@
+//! One attempt from its first process to its last: start, watch, stop, and say how it ended.
+//!
+//! The trial runs behind a [shim](crate::shim). It is told to stop by one byte on the shim's pipe; should this worker die, the
+//! pipe closes by itself and the shim ends the trial all the same.
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use gramwise_meter::{ConsumerId, MeterHandle};
+use gramwise_model::work::{Assignment, AttemptEnd, EndKind};
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::command::{expand, json};
+use crate::environment::{Files, variables};
+use crate::shim::{Arguments, Exit};
+use crate::tail::{Reported, Tail, parse, parse_stdout};
+
+/// How often the files of a trial are looked at: the delay of a verdict.
+const POLL: Duration = Duration::from_millis(25);
+/// Lines of the trial's errors that a failure's message quotes, and their length in all.
+const QUOTED_LINES: usize = 20;
+const QUOTED_BYTES: usize = 4000;
+/// The shim needs so much longer than the grace to write how it ended.
+const SHIM_SLACK: Duration = Duration::from_secs(10);
+
+/// What an attempt is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Go on.
+    Run,
+    /// End: the coordinator says so.
+    Stop,
+    /// End: the worker is being interrupted.
+    Interrupt,
+}
+
+/// What an attempt has to tell.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Steps, in the order they were written.
+    Steps(Vec<Reported>),
+    /// The last process is gone and the meter's window is closed.
+    Ended(AttemptEnd),
+}
+
+/// What supervising needs from its surroundings.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) shim: &'a Path,
+    pub(crate) files: &'a Path,
+    pub(crate) grace: Duration,
+    pub(crate) meter: MeterHandle,
+}
+
+/// A process behind its shim.
+struct Running {
+    shim: Child,
+    word: Option<ChildStdin>,
+    files: Files,
+}
+
+/// Runs an attempt to its end. The meter's window is opened before the first process and closed after the last.
+pub(crate) async fn attempt(
+    assignment: &Assignment,
+    consumer: ConsumerId,
+    surroundings: &Surroundings<'_>,
+    wish: watch::Receiver<Wish>,
+    news: &mpsc::Sender<News>,
+) {
+    surroundings.meter.open(consumer, &assignment.gpus);
+    let (end, cpu) = match start(assignment, consumer, surroundings).await {
+        Ok(running) => watch_over(running, assignment, surroundings.grace, wish, news).await,
+        Err(message) => (AttemptEnd { kind: EndKind::Failure, message }, None),
+    };
+    surroundings.meter.close(consumer, cpu);
+    // The session outlives its attempts; if it is gone, nobody is left to tell.
+    let _ = news.send(News::Ended(end)).await;
+}
+
+/// Runs a sweep's `setup` by the shell, metered as its own consumer. `Err` holds what went wrong.
+pub(crate) async fn setup(
+    command: &str,
+    consumer: ConsumerId,
+    surroundings: &Surroundings<'_>,
+    mut wish: watch::Receiver<Wish>,
+) -> Result<(), String> {
+    let words = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
+    let folder = surroundings.files.join("setup");
+    let files = Files { checkpoint: folder.clone(), folder };
+    surroundings.meter.open(consumer, &[]);
+    let ended = match spawn(words, Vec::new(), files, consumer, surroundings) {
+        Ok(mut running) => {
+            let told = tokio::select! {
+                exit = running.over() => Some(exit),
+                _ = wish.changed() => None,
+            };
+            match told {
+                Some(exit) => exit,
+                None => running.stop(surroundings.grace).await,
+            }
+        }
+        Err(message) => Err(message),
+    };
+    surroundings.meter.close(consumer, ended.as_ref().ok().map(|exit| Duration::from_millis(exit.cpu_ms)));
+    let exit = ended?;
+    match exit.code {
+        Some(0) => Ok(()),
+        _ => Err(format!(
+            "`setup: {command}` failed ({}):\n{}",
+            described(&exit),
+            last_lines(&surroundings.files.join("setup").join("stderr.log"))
+        )),
+    }
+}
+
+async fn start(
+    assignment: &Assignment,
+    consumer: ConsumerId,
+    surroundings: &Surroundings<'_>,
+) -> Result<Running, String> {
+    let files = Files::of(surroundings.files, assignment);
+    let words =
+        expand(&assignment.plan.command, &assignment.config, &files.args().display().to_string(), |name| {
+            std::env::var(name).ok()
+        })
+        .map_err(|error| error.to_string())?;
+    let variables = variables(assignment, &files);
+    let args = (files.args(), json(&assignment.config));
+    let made = tokio::fs::create_dir_all(&files.checkpoint).await;
+    made.map_err(|error| format!("cannot create {}: {error}", files.checkpoint.display()))?;
+    let running = spawn(words, variables, files, consumer, surroundings)?;
+    tokio::fs::write(&args.0, args.1)
+        .await
+        .map_err(|error| format!("cannot write {}: {error}", args.0.display()))?;
+    Ok(running)
+}
+
+fn spawn(
+    command: Vec<String>,
+    variables: Vec<(String, String)>,
+    files: Files,
+    consumer: ConsumerId,
+    surroundings: &Surroundings<'_>,
+) -> Result<Running, String> {
+    let in_folder = |error: io::Error| format!("cannot write in {}: {error}", files.folder.display());
+    // What an earlier run of the same attempt left would be taken for this one's.
+    match std::fs::remove_dir_all(&files.folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(in_folder(error)),
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::create_dir_all(&files.folder).map_err(in_folder)?;
+    let arguments = Arguments {
+        exit: files.exit(),
+        stdout: files.stdout(),
+        stderr: files.stderr(),
+        grace: surroundings.grace,
+        command,
+    };
+    let mut shim = Command::new(surroundings.shim)
+        .args(arguments.to_words())
+        .envs(variables)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("cannot start {}: {error}", surroundings.shim.display()))?;
+    if let Some(pid) = shim.id() {
+        surroundings.meter.attach(consumer, pid);
+    }
+    let word = shim.stdin.take();
+    Ok(Running { shim, word, files })
+}
+
+/// Forwards what the trial reports until it is over; stops it when told to, or when its time is up.
+async fn watch_over(
+    mut running: Running,
+    assignment: &Assignment,
+    grace: Duration,
+    mut wish: watch::Receiver<Wish>,
+    news: &mpsc::Sender<News>,
+) -> (AttemptEnd, Option<Duration>) {
+    let mut report = Reports::of(&running.files);
+    let mut poll = tokio::time::interval(POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let deadline = assignment.plan.timeout.map(|timeout| Instant::now() + timeout);
+    let mut told = Wish::Run;
+    let mut timed_out = false;
+    let exit = loop {
+        tokio::select! {
+            exit = running.over() => break exit,
+            _ = poll.tick() => report.forward(news, false).await,
+            Ok(()) = wish.changed(), if told == Wish::Run => {
+                told = *wish.borrow_and_update();
+                if told != Wish::Run {
+                    break running.stop(grace).await;
+                }
+            }
+            () = at(deadline) => {
+                timed_out = true;
+                break running.stop(grace).await;
+            }
+        }
+    };
+    report.forward(news, true).await;
+    let cpu = exit.as_ref().ok().map(|exit| Duration::from_millis(exit.cpu_ms));
+    let end = match exit {
+        Ok(_) if timed_out => {
+            let limit = assignment.plan.timeout.unwrap_or_default().as_secs();
+            AttemptEnd {
+                kind: EndKind::Failure,
+                message: format!("ran longer than its timeout of {limit} s"),
+            }
+        }
+        Ok(exit) => described_end(&exit, told, &running.files, &report.faults),
+        Err(message) => AttemptEnd { kind: EndKind::Failure, message },
+    };
+    (end, cpu)
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Running {
+    /// Waits for the shim and reads how the trial ended.
+    async fn over(&mut self) -> Result<Exit, String> {
+        let shim = self.shim.wait().await.map_err(|error| format!("cannot wait for the trial: {error}"))?;
+        let path = self.files.exit();
+        let text = tokio::fs::read(&path).await.map_err(|error| {
+            format!("the trial's shim ended ({shim}) and left no {}: {error}", path.display())
+        })?;
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Asks the trial to end and waits; kills the shim should it hang, which the kernel answers by killing nothing else,
+    /// so this is the last resort of a sick machine.
+    async fn stop(&mut self, grace: Duration) -> Result<Exit, String> {
+        if let Some(mut word) = self.word.take() {
+            // An error says that the shim is gone already.
+            let _ = word.write_all(b"s").await;
+        }
+        match tokio::time::timeout(grace + SHIM_SLACK, self.over()).await {
+            Ok(exit) => exit,
+            Err(_elapsed) => {
+                let _ = self.shim.start_kill();
+                Err("the trial did not end after SIGKILL; its process may hang in the kernel".to_owned())
+            }
+        }
+    }
+}
+
+/// Both ways a trial reports, and what could not be read.
+struct Reports {
+    file: Tail,
+    stdout: Tail,
+    /// The first lines that were meant as reports and are none.
+    faults: Vec<String>,
+}
+
+impl Reports {
+    fn of(files: &Files) -> Self {
+        Self { file: Tail::new(&files.report()), stdout: Tail::new(&files.stdout()), faults: Vec::new() }
+    }
+
+    async fn forward(&mut self, news: &mpsc::Sender<News>, is_last: bool) {
+        let mut lines = self.file.lines().unwrap_or_default();
+        let mut printed = self.stdout.lines().unwrap_or_default();
+        if is_last {
+            lines.extend(self.file.rest());
+            printed.extend(self.stdout.rest());
+        }
+        let from_file = lines.iter().filter(|line| !line.trim().is_empty()).map(|line| (line, parse(line)));
+        let from_stdout = printed.iter().filter_map(|line| Some((line, parse_stdout(line)?)));
+        let mut steps = Vec::new();
+        for (line, parsed) in from_file.chain(from_stdout) {
+            match parsed {
+                Ok(step) => steps.push(step),
+                Err(fault) if self.faults.len() < 3 => self.faults.push(format!("`{line}`: {fault}")),
+                Err(_) => {}
+            }
+        }
+        if !steps.is_empty() {
+            let _ = news.send(News::Steps(steps)).await;
+        }
+    }
+}
+
+fn described_end(exit: &Exit, told: Wish, files: &Files, faults: &[String]) -> AttemptEnd {
+    let kind = match (exit.code, told) {
+        (Some(0), Wish::Run | Wish::Stop) => EndKind::Success,
+        (_, Wish::Interrupt) => EndKind::Interrupted,
+        (_, Wish::Stop) => EndKind::Stopped,
+        (_, Wish::Run) => EndKind::Failure,
+    };
+    let mut message = described(exit);
+    if !faults.is_empty() {
+        message = format!("{message}\nunreadable reports: {}", faults.join("; "));
+    }
+    if kind == EndKind::Failure {
+        let quoted = last_lines(&files.stderr());
+        if !quoted.is_empty() {
+            message = format!("{message}\n{quoted}");
+        }
+    }
+    AttemptEnd { kind, message }
+}
+
+fn described(exit: &Exit) -> String {
+    match exit {
+        Exit { not_started: Some(why), .. } => why.clone(),
+        Exit { code: Some(code), .. } => format!("exit code {code}"),
+        Exit { signal: Some(signal), .. } => format!("ended by signal {signal}"),
+        Exit { code: None, signal: None, not_started: None, .. } => "ended without a status".to_owned(),
+    }
+}
+
+/// The end of a file, for a message. Empty if there is none.
+fn last_lines(path: &Path) -> String {
+    use std::io::{Read, Seek, SeekFrom};
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(QUOTED_BYTES as u64)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let text = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n")
+}

@@ -1,0 +1,168 @@
+//! Reading a growing file line by line, and what a line says.
+//!
+//! Files rather than pipes: a worker that is slow or dead never blocks a trial on a full pipe.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use gramwise_model::{CO2E, Metric, Metrics};
+use serde_json::Value;
+
+/// A line longer than this is no report; the rest of it is skipped.
+const LONGEST: usize = 64 * 1024;
+
+/// The reader of one growing file. The file need not exist yet.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    path: PathBuf,
+    file: Option<File>,
+    /// The beginning of a line whose end is not there yet.
+    partial: Vec<u8>,
+}
+
+impl Tail {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: None, partial: Vec::new() }
+    }
+
+    /// The lines that were completed since the last call.
+    pub(crate) fn lines(&mut self) -> io::Result<Vec<String>> {
+        if self.file.is_none() {
+            match File::open(&self.path) {
+                Ok(file) => self.file = Some(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(file) = &mut self.file else { return Ok(Vec::new()) };
+        let mut fresh = Vec::new();
+        file.read_to_end(&mut fresh)?;
+        let mut lines = Vec::new();
+        for byte in fresh {
+            if byte == b'\n' {
+                lines.push(String::from_utf8_lossy(&self.partial).into_owned());
+                self.partial.clear();
+            } else if self.partial.len() < LONGEST {
+                self.partial.push(byte);
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The last line, if the file ended without a line break.
+    pub(crate) fn rest(&mut self) -> Option<String> {
+        let rest = std::mem::take(&mut self.partial);
+        (!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned())
+    }
+}
+
+/// One step as a script reported it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reported {
+    pub(crate) step: u64,
+    pub(crate) metrics: Metrics,
+}
+
+/// What a line of `$GRAMWISE_REPORT` says. `Err` says what is wrong with it, for the trial's log.
+pub(crate) fn parse(line: &str) -> Result<Reported, String> {
+    let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+    let Value::Object(object) = value else {
+        return Err("expected an object like {\"step\": 1, ...}".to_owned());
+    };
+    let step = match object.get("step") {
+        Some(step) => {
+            whole(step).ok_or_else(|| format!("`step` must be a whole number from 1, found {step}"))?
+        }
+        None => return Err("`step` is missing: {\"step\": 1, ...}".to_owned()),
+    };
+    let mut metrics = Metrics::new();
+    for (name, value) in object {
+        if name == "step" || name == CO2E {
+            continue; // `co2e` is measured, never reported.
+        }
+        match &value {
+            Value::Number(number) => {
+                metrics.insert(name, Metric::new(number.as_f64().unwrap_or(f64::NAN)));
+            }
+            Value::Null => {
+                metrics.insert(name, Metric::Diverged);
+            }
+            Value::String(word) if is_divergence(word) => {
+                metrics.insert(name, Metric::Diverged);
+            }
+            Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                return Err(format!("metric `{name}` must be a number, found {value}"));
+            }
+        }
+    }
+    Ok(Reported { step, metrics })
+}
+
+/// What a line of stdout says, if it is meant for gramwise.
+pub(crate) fn parse_stdout(line: &str) -> Option<Result<Reported, String>> {
+    line.strip_prefix("gramwise: ").map(parse)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be whole and in range"
+)]
+fn whole(step: &Value) -> Option<u64> {
+    let whole = step.as_u64().or_else(|| {
+        // Python's json writes 3.0 for a float epoch.
+        step.as_f64()
+            .filter(|value| value.fract() == 0.0 && (1.0..9.0e15).contains(value))
+            .map(|value| value as u64)
+    });
+    whole.filter(|step| *step > 0)
+}
+
+/// Python's json writes NaN and Infinity bare, which is no JSON; scripts that avoid it write words.
+fn is_divergence(word: &str) -> bool {
+    ["diverged", "nan", "inf", "-inf", "infinity", "-infinity"].contains(&word.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn lines_come_when_they_are_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut tail = Tail::new(&path);
+        assert!(tail.lines().unwrap().is_empty());
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"one\ntw").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["one"]);
+        file.write_all(b"o\nthree").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["two"]);
+        assert_eq!(tail.rest().as_deref(), Some("three"));
+        assert_eq!(tail.rest(), None);
+    }
+
+    #[test]
+    fn reports_are_read_and_faults_are_named() {
+        let reported = parse(r#"{"step": 3, "loss": 0.5, "acc": null, "f1": "NaN", "co2e": 9}"#).unwrap();
+        assert_eq!(reported.step, 3);
+        let expected: Metrics = [
+            ("loss".to_owned(), Metric::Finite(0.5)),
+            ("acc".to_owned(), Metric::Diverged),
+            ("f1".to_owned(), Metric::Diverged),
+        ]
+        .into();
+        assert_eq!(reported.metrics, expected);
+        assert_eq!(parse(r#"{"step": 2.0}"#).unwrap().step, 2);
+        assert!(parse(r#"{"step": 0}"#).unwrap_err().contains("whole number from 1"));
+        assert!(parse(r#"{"loss": 1}"#).unwrap_err().contains("`step` is missing"));
+        assert!(parse(r#"{"step": 1, "loss": "low"}"#).unwrap_err().contains("must be a number"));
+        assert!(parse("[1]").unwrap_err().contains("expected an object"));
+        assert!(parse("epoch 1").is_err());
+        assert_eq!(parse_stdout("epoch 1"), None);
+        assert!(parse_stdout(r#"gramwise: {"step": 1}"#).unwrap().is_ok());
+    }
+}
