@@ -3,6 +3,9 @@
 /// Splits `total` in proportion to `weights`, by the largest-remainder method (Hamilton): the parts sum to
 /// `total` exactly and each is within one unit of its real-valued share. Ties go to the earlier part.
 /// `None` where all weights are zero: nobody to charge.
+///
+/// # Panics
+/// Never: a share of a `u64` fits a `u64`.
 pub fn split_exactly(total: u64, weights: &[u64]) -> Option<Vec<u64>> {
     let sum: u128 = weights.iter().map(|&weight| u128::from(weight)).sum();
     if sum == 0 {

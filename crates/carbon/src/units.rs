@@ -154,11 +154,11 @@ float_unit!(
     Watts
 );
 exact_unit!(
-    /// An exact amount of energy: what counters deliver and the ledger adds up. `u64` holds 5 GWh.
+    /// An exact amount of energy: what counters deliver and the ledger adds up. A `u64` holds 5 gigawatt-hours.
     Microjoules
 );
 exact_unit!(
-    /// An exact mass of `CO2e`: what the ledger adds up. `u64` holds 18,000 tonnes.
+    /// An exact mass of `CO2e`: what the ledger adds up. A `u64` holds 18,000 tonnes.
     Nanograms
 );
 

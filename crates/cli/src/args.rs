@@ -18,7 +18,7 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The database [default: gramwise/gramwise.db in $XDG_DATA_HOME].
+    /// The database [default: gramwise.db in the user's data folder].
     #[arg(long, env = "GRAMWISE_DB", value_name = "FILE", global = true)]
     pub(crate) db: Option<PathBuf>,
     /// Say more on stderr; repeat for more.

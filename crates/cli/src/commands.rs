@@ -43,7 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             let best = answers::best(&record, output.form.into(), terminal());
             print(&best.ok_or_else(|| {
                 let message = "no trial has completed and kept to the constraints yet";
-                Failure::new(
+                Failure::error(
                     Exit::WrongInput,
                     format!("{message}\nhint: `gramwise trials` lists what there is"),
                 )
@@ -80,5 +80,8 @@ fn show(common: &Common, trial: &TrialArg, form: Form) -> anyhow::Result<()> {
 
 /// The error for a trial that is not there.
 pub(crate) fn no_trial(id: TrialId) -> anyhow::Error {
-    Failure::new(Exit::WrongInput, format!("no trial {id} in this sweep\nhint: `gramwise trials` lists them"))
+    Failure::error(
+        Exit::WrongInput,
+        format!("no trial {id} in this sweep\nhint: `gramwise trials` lists them"),
+    )
 }

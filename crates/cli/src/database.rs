@@ -43,7 +43,7 @@ pub(crate) fn sweep(reader: &Reader, name: Option<&str>) -> anyhow::Result<Sweep
     };
     found.ok_or_else(|| {
         let what = name.map_or("no sweep in this database".to_owned(), |name| format!("no sweep `{name}`"));
-        Failure::new(Exit::WrongInput, format!("{what}\nhint: `gramwise ls` lists the sweeps"))
+        Failure::error(Exit::WrongInput, format!("{what}\nhint: `gramwise ls` lists the sweeps"))
     })
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// A failure as an error of a command.
-    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+    pub(crate) fn error(exit: Exit, message: impl Into<String>) -> anyhow::Error {
         Self { exit, message: message.into() }.into()
     }
 }

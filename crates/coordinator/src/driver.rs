@@ -126,8 +126,8 @@ struct Waiting {
     until: Instant,
 }
 
-/// An answer that may leave once the group is committed.
-type Held = Box<dyn FnOnce(Result<(), &gramwise_store::Error>) + Send>;
+/// An answer that may leave once the group is committed; it is told whether that worked.
+type Held = Box<dyn FnOnce(bool) + Send>;
 
 /// The state, the journal, and who waits.
 pub(crate) struct Driver {
@@ -271,7 +271,7 @@ impl Driver {
         let facts = std::mem::take(&mut self.pending);
         let written = self.journal.append(&facts, self.clock.now());
         for reply in std::mem::take(&mut self.held) {
-            reply(written.as_ref().map(|()| ()));
+            reply(written.is_ok());
         }
         written?;
         self.answer_asks();
@@ -309,10 +309,7 @@ impl Driver {
 
     fn hold<T: Send + 'static>(&mut self, reply: Reply<T>, answer: Result<T, Error>) {
         self.held.push(Box::new(move |written| {
-            let answer = match written {
-                Ok(()) => answer,
-                Err(_) => Err(Error::Gone),
-            };
+            let answer = if written { answer } else { Err(Error::Gone) };
             drop(reply.send(answer)); // A caller that hung up needs no answer.
         }));
     }

@@ -18,7 +18,7 @@ const REACTION: Duration = Duration::from_secs(2);
 /// of the other trials'; zero where nothing is known yet.
 pub(crate) fn grams_to_step(sweep: &Sweep, trial: &Trial, step: u64) -> GramsCo2e {
     let steps = step.saturating_sub(trial.last_step()) as f64;
-    GramsCo2e::new(steps * per_step(sweep, trial, |trial| grams_per_step(trial)).unwrap_or(0.0))
+    GramsCo2e::new(steps * per_step(sweep, trial, grams_per_step).unwrap_or(0.0))
 }
 
 /// What to set aside before a trial is started or resumed: the way to its next rung.

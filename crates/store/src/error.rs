@@ -35,7 +35,7 @@ pub enum Error {
     /// A row does not hold what this program writes.
     #[error("the database is damaged: {0}\nhint: keep the file, and restore it from a copy")]
     Damaged(String),
-    /// SQLite refused.
+    /// `SQLite` refused.
     #[error("the database refused: {0}")]
     Sqlite(#[from] rusqlite::Error),
 }

@@ -1,4 +1,4 @@
-//! One SQLite file: the journal of facts, and the ledger as its projection. Only this crate knows SQL.
+//! One `SQLite` file: the journal of facts, and the ledger as its projection. Only this crate knows SQL.
 //!
 //! To know: [`Journal`] (the one writer; [`Journal::append`] is one transaction, on disk when it returns) and [`Reader`]
 //! (read-only questions, also while a sweep runs). The journal is the truth; every other table can be rebuilt from it

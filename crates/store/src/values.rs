@@ -5,12 +5,12 @@ use serde_json::Value as Json;
 
 use crate::Error;
 
-/// SQLite's integers are signed; sums that large cannot be reached (9 TJ, 9,200 t).
+/// `SQLite`'s integers are signed; sums that large cannot be reached (9 TJ, 9,200 t).
 pub(crate) fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// Back from SQLite; a negative balance would be a fault of ours.
+/// Back from `SQLite`; a negative balance would be a fault of ours.
 pub(crate) fn uint(value: i64) -> Result<u64, Error> {
     u64::try_from(value).map_err(|_| Error::Damaged(format!("found {value} where no negative number can be")))
 }

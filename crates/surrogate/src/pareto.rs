@@ -35,11 +35,8 @@ pub fn pareto_order(points: &[Vec<f64>]) -> Vec<usize> {
 fn crowding(points: &[Vec<f64>], layer: &[usize]) -> Vec<f64> {
     let mut distance = vec![0.0; layer.len()];
     let objectives = layer.first().map_or(0, |&index| points[index].len());
-    if objectives < 2 {
-        return distance;
-    }
-    for objective in 0..objectives {
-        let value = |place: usize| points[layer[place]][objective];
+    let axes = if objectives < 2 { 0..0 } else { 0..objectives };
+    for value in axes.map(|objective| move |place: usize| points[layer[place]][objective]) {
         let mut order: Vec<usize> = (0..layer.len()).collect();
         order.sort_by(|&a, &b| value(a).total_cmp(&value(b)));
         let range = value(order[order.len() - 1]) - value(order[0]);

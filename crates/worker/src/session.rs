@@ -85,10 +85,21 @@ struct Session {
     consumers: u64,
     asking: bool,
     telling: bool,
-    ended: bool,
-    leaving: bool,
-    left: bool,
+    stage: Stage,
     failure: Option<Error>,
+}
+
+/// How far a session is from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Asks for trials and runs them.
+    Working,
+    /// The sweep is over: the trials that still run are being stopped by the coordinator.
+    Ended,
+    /// All trials are told to end; the last report is to be told.
+    Leaving,
+    /// Everything is told.
+    Left,
 }
 
 /// Where `setup` is.
@@ -123,9 +134,7 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         consumers: 0,
         asking: false,
         telling: false,
-        ended: false,
-        leaving: false,
-        left: false,
+        stage: Stage::Working,
         failure: None,
     };
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -137,16 +146,15 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
             Some(event) = inbox.recv() => session.take(event).await?,
             _ = heartbeat.tick() => session.tell().await?,
             () = tokio::time::sleep(GATHER), if quiet => session.tell().await?,
-            () = interrupt.cancelled(), if !session.leaving => session.leave(Wish::Interrupt),
+            () = interrupt.cancelled(), if session.stage < Stage::Leaving => session.leave(Wish::Interrupt),
         }
-        if session.left {
-            break;
-        }
-        if session.ended && !session.leaving && session.is_idle() {
+        if session.stage == Stage::Ended && session.is_idle() {
             session.leave(Wish::Stop);
         }
-        if session.leaving && session.is_idle() && !session.telling {
-            session.tell().await?;
+        match session.stage {
+            Stage::Left => break,
+            Stage::Leaving if session.is_idle() && !session.telling => session.tell().await?,
+            Stage::Working | Stage::Ended | Stage::Leaving => {}
         }
     }
     session.failure.map_or(Ok(()), Err)
@@ -167,7 +175,7 @@ impl Session {
     /// Asks for one trial if there is room for it.
     fn ask(&mut self) {
         let held = self.wishes.len() + self.ready.len();
-        if self.asking || self.ended || self.leaving || held >= self.slots {
+        if self.asking || self.stage != Stage::Working || held >= self.slots {
             return;
         }
         self.asking = true;
@@ -240,7 +248,7 @@ impl Session {
         self.asking = false;
         match answer {
             Ok(Answer::Assignment(assignment)) => self.assigned(assignment_from_wire(assignment)?),
-            Ok(Answer::Ended(_)) => self.ended = true,
+            Ok(Answer::Ended(_)) => self.stage = self.stage.max(Stage::Ended),
             Ok(Answer::Wait(_)) => {}
             Err(status) => self.fail(Error::Refused(status.message().to_owned())),
         }
@@ -248,7 +256,7 @@ impl Session {
     }
 
     fn assigned(&mut self, assignment: Assignment) {
-        if self.leaving {
+        if self.stage >= Stage::Leaving {
             self.refuse(&assignment, "the worker is leaving");
             return;
         }
@@ -312,7 +320,7 @@ impl Session {
         }
         self.telling = true;
         let snapshot = self.snapshot().await?;
-        let report = self.outbox.report(&snapshot, self.leaving && self.is_idle());
+        let report = self.outbox.report(&snapshot, self.stage == Stage::Leaving && self.is_idle());
         let (mut client, events) = (self.client.clone(), self.events.clone());
         let message = report_to_wire(&report);
         self.tasks.spawn(async move {
@@ -335,18 +343,24 @@ impl Session {
             Ok(reply) => reply,
             // Before the first answered call for work the coordinator does not know this worker.
             Err(status) if matches!(status.code(), Code::Unavailable | Code::NotFound) => {
-                self.left |= self.leaving && status.code() == Code::NotFound;
+                if report.leaving && status.code() == Code::NotFound {
+                    self.stage = Stage::Left;
+                }
                 return Ok(());
             }
             Err(status) => {
-                self.left |= report.leaving;
+                if report.leaving {
+                    self.stage = Stage::Left;
+                }
                 self.fail(Error::Refused(status.message().to_owned()));
                 return Ok(());
             }
         };
         if reply.acked_through >= report.seq {
             self.outbox.acknowledged(report);
-            self.left |= report.leaving;
+            if report.leaving {
+                self.stage = Stage::Left;
+            }
         }
         for (attempt, instruction) in instructions_from_wire(reply.instructions)? {
             self.instructed(attempt, &instruction);
@@ -365,7 +379,7 @@ impl Session {
 
     /// Ends what runs; the session ends when everything is told.
     fn leave(&mut self, wish: Wish) {
-        self.leaving = true;
+        self.stage = Stage::Leaving;
         if let Setup::Running(setup) = &self.setup {
             let _ = setup.send(wish);
         }
@@ -373,14 +387,14 @@ impl Session {
             let _ = sender.send(wish);
         }
         if self.request == 0 {
-            self.left = true;
+            self.stage = Stage::Left;
         }
     }
 
     fn fail(&mut self, error: Error) {
         tracing::debug!(%error, "leaving");
         self.failure.get_or_insert(error);
-        if !self.leaving {
+        if self.stage < Stage::Leaving {
             self.leave(Wish::Interrupt);
         }
     }

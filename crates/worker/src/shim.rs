@@ -114,11 +114,9 @@ fn attend(child: Pid, grace: Duration) -> io::Result<Exit> {
     })?;
     let mut status = None;
     while status.is_none() {
-        if let Some((pid, ended)) = rustix::process::wait(WaitOptions::empty())? {
-            if pid == child {
-                status = Some(ended);
-            }
-        }
+        // Orphans that end are reaped on the way.
+        let reaped = rustix::process::wait(WaitOptions::empty())?;
+        status = reaped.filter(|(pid, _)| *pid == child).map(|(_, ended)| ended);
     }
     drop(over);
     // What a trial leaves behind (daemons, data loaders) ends with it.

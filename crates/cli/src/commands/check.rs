@@ -31,7 +31,7 @@ pub(super) fn read(file: &Path, quiet: bool) -> anyhow::Result<SweepSpec> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
         let hint = "hint: name a sweep file, such as examples/digits/sweep.yaml";
-        Failure::new(Exit::WrongInput, format!("cannot read {name}: {error}\n{hint}"))
+        Failure::error(Exit::WrongInput, format!("cannot read {name}: {error}\n{hint}"))
     })?;
     match SweepSpec::from_yaml(&text) {
         Ok((spec, warnings)) => {
@@ -44,7 +44,7 @@ pub(super) fn read(file: &Path, quiet: bool) -> anyhow::Result<SweepSpec> {
             eprint!("{}", render(&name, &text, &problems, Severity::Error, colour_on_stderr()));
             let count = problems.0.len();
             let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
-            Err(Failure::new(
+            Err(Failure::error(
                 Exit::WrongInput,
                 format!("{name} is not a legal sweep file: {what}; nothing was started"),
             ))

@@ -29,7 +29,7 @@ pub(super) fn doctor(devices: &Devices, form: Form) -> anyhow::Result<Exit> {
             );
             for finding in findings {
                 if let Some(fix) = &finding.fix {
-                    text.push_str(&format!("\nhint: {}: {fix}\n", finding.component));
+                    text = format!("{text}\nhint: {}: {fix}\n", finding.component);
                 }
             }
             text
@@ -42,7 +42,7 @@ pub(super) fn doctor(devices: &Devices, form: Form) -> anyhow::Result<Exit> {
             };
             serde_json::to_string_pretty(&rows.iter().map(object).collect::<Vec<_>>())? + "\n"
         }
-        Form::Value => rows.iter().map(|row| format!("{}\n", row[1])).collect(),
+        Form::Value => rows.iter().map(|row| row[1].as_str()).collect::<Vec<_>>().join("\n") + "\n",
     };
     print(&text)?;
     Ok(Exit::Success)

@@ -34,7 +34,7 @@ pub(super) fn logs(common: &Common, trial: &TrialArg, which: &Which) -> anyhow::
     let path = file(common, &record, id, number, which.stderr)?;
     let mut file = std::fs::File::open(&path).map_err(|error| {
         let hint = "hint: outputs are beside the database of the machine that ran the trial";
-        Failure::new(Exit::WrongInput, format!("cannot read {}: {error}\n{hint}", path.display()))
+        Failure::error(Exit::WrongInput, format!("cannot read {}: {error}\n{hint}", path.display()))
     })?;
     let mut printed = 0;
     loop {
@@ -54,10 +54,10 @@ fn chosen(record: &SweepRecord, trial: TrialId, number: Option<u32>) -> anyhow::
     if !record.trials.iter().any(|row| row.id == trial) {
         return Err(no_trial(trial));
     }
-    let attempts = record.attempts.iter().filter(|row| row.trial == trial);
-    attempts.filter(|row| number.is_none_or(|number| row.number == number)).next_back().ok_or_else(|| {
+    let mut attempts = record.attempts.iter().filter(|row| row.trial == trial);
+    attempts.rfind(|row| number.is_none_or(|number| row.number == number)).ok_or_else(|| {
         let what = number.map_or("no attempt yet".to_owned(), |number| format!("no attempt {number}"));
-        Failure::new(
+        Failure::error(
             Exit::WrongInput,
             format!("trial {trial} has {what}\nhint: `gramwise show {trial}` lists them"),
         )

@@ -49,7 +49,7 @@ fn enough_devices(spec: &SweepSpec, meter: &HostMeter) -> anyhow::Result<()> {
         return Ok(());
     }
     let message = format!("a trial needs {wanted} GPUs (`resources: gpus`), this machine has {found}");
-    Err(Failure::new(Exit::WrongInput, format!("{message}\nhint: `gramwise doctor` says what was found")))
+    Err(Failure::error(Exit::WrongInput, format!("{message}\nhint: `gramwise doctor` says what was found")))
 }
 
 /// What one run needs.
@@ -90,7 +90,7 @@ impl Work<'_> {
         coordinator.stop().await?;
         let record = Reader::open(self.path)?.record(sweep)?.context("the sweep is not in its database")?;
         if let Err(error) = worked {
-            return Err(Failure::new(failed_as(&error), format!("{error}")));
+            return Err(Failure::error(failed_as(&error), format!("{error}")));
         }
         if was_interrupted && record.sweep.state != SweepState::Ended {
             self.say(&format!(
