@@ -162,7 +162,7 @@ pub(crate) struct Devices {
 #[derive(Debug, Args)]
 pub(crate) struct Output {
     /// The form of what is printed.
-    #[arg(short, long = "output", value_enum, default_value_t = Form::Table, value_name = "FORM")]
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = Form::Table, value_name = "FORM")]
     pub(crate) form: Form,
 }
 

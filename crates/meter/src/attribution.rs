@@ -59,3 +59,81 @@ impl Books {
         parts == self.total
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gramwise_carbon::Watts;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::device::{Device, Raw, ReadError};
+    use crate::gauge::Gauge;
+
+    /// A device that answers from a script: a counter with resets, wraps and failures.
+    struct Scripted {
+        answers: std::vec::IntoIter<Result<u64, ()>>,
+    }
+
+    impl Device for Scripted {
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+
+        fn read(&mut self) -> Result<Raw, ReadError> {
+            match self.answers.next() {
+                Some(Ok(value)) => Ok(Raw::Counter(value)),
+                Some(Err(())) => Err(ReadError::Retry("scripted".to_owned())),
+                None => Err(ReadError::Gone("the script is over".to_owned())),
+            }
+        }
+
+        fn range(&self) -> Option<u64> {
+            Some(1 << 20)
+        }
+
+        fn max_power(&self) -> Option<Watts> {
+            Some(Watts::new(0.5))
+        }
+    }
+
+    #[test]
+    fn a_share_of_a_measured_amount_is_modelled_and_idle_keeps_its_provenance() {
+        let measured = Energy::new(Microjoules::new(100), Provenance::Measured);
+        let mut books = Books::default();
+        books.share(measured, &[(Bucket::Overhead, 1), (Bucket::Consumer(ConsumerId(1)), 2)]);
+        assert_eq!(books.overhead, Energy::new(Microjoules::new(33), Provenance::Modelled));
+        assert_eq!(books.consumers[&ConsumerId(1)], Energy::new(Microjoules::new(67), Provenance::Modelled));
+        books.share(measured, &[(Bucket::Other, 0)]);
+        assert_eq!(books.idle, measured);
+        assert!(books.balance());
+    }
+
+    proptest! {
+        /// Whatever a counter does and whoever is there: every microjoule has exactly one payer, and no sum ever falls.
+        #[test]
+        fn nothing_is_lost_or_counted_twice(
+            answers in prop::collection::vec(prop::result::maybe_ok(0u64..1 << 20, Just(())), 1..60),
+            weights in prop::collection::vec((0u64..4, 0u64..1000), 0..6),
+        ) {
+            let rounds = answers.len() as u32 + 10;
+            let mut gauge = Gauge::new(Box::new(Scripted { answers: answers.into_iter() }));
+            let mut books = Books::default();
+            let buckets: Vec<(Bucket, u64)> = weights
+                .iter()
+                .map(|(who, weight)| (match who {
+                    0 => Bucket::Overhead,
+                    1 => Bucket::Other,
+                    who => Bucket::Consumer(ConsumerId(*who)),
+                }, *weight))
+                .collect();
+            for second in 1..=rounds {
+                let before = books.total;
+                books.share(gauge.read(Duration::from_secs(u64::from(second))), &buckets);
+                prop_assert!(books.balance());
+                prop_assert!(books.total.since(&before).is_some());
+            }
+        }
+    }
+}

@@ -22,6 +22,9 @@ const PATIENCE: u32 = 2;
 const TRIALS_TO_JUDGE_BY: usize = 4;
 /// Values that stand for a predicted distribution. Improvements rarer than 1 in 128 count as none.
 const NODES: u32 = 64;
+/// The box of the hypervolume reaches so far beyond the worst value, as a fraction of the range: what the best trial in one
+/// objective is worth although it is the worst in another.
+const MARGIN: f64 = 0.5;
 /// The automatic threshold says: this fraction of the objective's initial spread ...
 const WORTHWHILE_FRACTION: f64 = 0.01;
 /// ... is worth so many full trainings.
@@ -199,23 +202,18 @@ fn improvements(known: &[Vec<f64>], outlook: &Outlook) -> Vec<f64> {
     outlook.nodes().into_iter().map(|cost| (best - cost).max(0.0)).collect()
 }
 
-/// Growth of the hypervolume, one per node, in fractions of the box between the best known value of each objective
-/// and a tenth beyond the worst. The nodes of several objectives are paired by a lattice (every value of one meets a
+/// Growth of the hypervolume, one per node, in fractions of a box. The box reaches from the best value of each objective to
+/// [`MARGIN`] beyond the worst, over what is known and what is predicted here: a trial that costs more than any before it
+/// still gains what it improves elsewhere. The nodes of several objectives are paired by a lattice (every value of one meets a
 /// different value of the next), which stands for independence.
 fn volume_gains(known: &[Vec<f64>], outlooks: &[Outlook]) -> Vec<f64> {
-    let scales: Vec<(f64, f64)> = (0..outlooks.len())
-        .map(|objective| {
-            let values = known.iter().map(|costs| costs[objective]);
-            let best = values.clone().fold(f64::INFINITY, f64::min);
-            let worst = values.fold(f64::NEG_INFINITY, f64::max);
-            let range = if worst > best { worst - best } else { best.abs().max(1e-12) };
-            (best, range * 1.1)
-        })
+    let axes: Vec<Axis> = outlooks
+        .iter()
+        .enumerate()
+        .map(|(objective, outlook)| Axis::over(known.iter().map(|costs| costs[objective]), outlook.summary().0))
         .collect();
-    let scaled = |costs: &[f64]| -> Vec<f64> {
-        costs.iter().zip(&scales).map(|(cost, (best, range))| (cost - best) / range).collect()
-    };
-    let known: Vec<Vec<f64>> = known.iter().map(|costs| scaled(costs)).collect();
+    let placed = |costs: &[f64]| -> Vec<f64> { costs.iter().zip(&axes).map(|(cost, axis)| axis.place(*cost)).collect() };
+    let known: Vec<Vec<f64>> = known.iter().map(|costs| placed(costs)).collect();
     let reference = vec![1.0; outlooks.len()];
     let nodes: Vec<Vec<f64>> = outlooks.iter().map(Outlook::nodes).collect();
     (0..NODES as usize)
@@ -225,9 +223,35 @@ fn volume_gains(known: &[Vec<f64>], outlooks: &[Outlook]) -> Vec<f64> {
                 .enumerate()
                 .map(|(objective, values)| values[index * LATTICE[objective % LATTICE.len()] % values.len()])
                 .collect();
-            hypervolume_gain(&known, &scaled(&costs), &reference)
+            hypervolume_gain(&known, &placed(&costs), &reference)
         })
         .collect()
+}
+
+/// One edge of the box. Errors, losses and grams span orders of magnitude within one sweep, and halving them counts the same
+/// everywhere: where all values are positive they are taken in logarithms.
+struct Axis {
+    logarithmic: bool,
+    best: f64,
+    length: f64,
+}
+
+impl Axis {
+    fn over(known: impl Iterator<Item = f64> + Clone, predicted: f64) -> Self {
+        let all = known.chain([predicted]);
+        let logarithmic = all.clone().all(|cost| cost > 0.0);
+        let turned = all.map(|cost| if logarithmic { cost.ln() } else { cost });
+        let best = turned.clone().fold(f64::INFINITY, f64::min);
+        let worst = turned.fold(f64::NEG_INFINITY, f64::max);
+        let range = if worst > best { worst - best } else { best.abs().max(1e-12) };
+        Self { logarithmic, best, length: range * (1.0 + MARGIN) }
+    }
+
+    /// Where a cost lies: 0 at the best, 1 at the reference.
+    fn place(&self, cost: f64) -> f64 {
+        let turned = if self.logarithmic { cost.max(f64::MIN_POSITIVE).ln() } else { cost };
+        (turned - self.best) / self.length
+    }
 }
 
 /// Odd multipliers, so that each walks through all of the 64 nodes once.

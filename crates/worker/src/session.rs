@@ -79,7 +79,7 @@ struct Session {
     leased_gpus: BTreeMap<ConsumerId, Vec<String>>,
     setup: Setup,
     /// Assignments that wait for `setup`.
-    ready: Vec<Assignment>,
+    ready: Vec<(ConsumerId, Assignment)>,
     slots: usize,
     request: u64,
     consumers: u64,
@@ -185,7 +185,7 @@ impl Session {
             .leased_gpus
             .values()
             .flatten()
-            .chain(self.ready.iter().flat_map(|assignment| &assignment.gpus))
+            .chain(self.ready.iter().flat_map(|(_, assignment)| &assignment.gpus))
             .collect();
         let gpus = inventory.gpus.iter().map(|gpu| gpu.uuid.clone());
         let question = v1::LeaseRequest {
@@ -226,20 +226,30 @@ impl Session {
                 self.outbox.end(consumer, end);
                 Ok(())
             }
-            Event::SetUp(Ok(())) => {
-                self.setup = Setup::Done;
-                for assignment in std::mem::take(&mut self.ready) {
-                    self.start(assignment);
-                }
+            Event::SetUp(done) => {
+                self.setup_is_over(done);
                 Ok(())
             }
-            Event::SetUp(Err(why)) => {
-                self.setup = Setup::Done;
-                for assignment in std::mem::take(&mut self.ready) {
-                    self.refuse(&assignment, "setup failed");
+        }
+    }
+
+    fn setup_is_over(&mut self, done: Result<(), String>) {
+        let was_stopped = !matches!(&self.setup, Setup::Running(wish) if *wish.borrow() == Wish::Run);
+        self.setup = Setup::Done;
+        let ready = std::mem::take(&mut self.ready);
+        match done {
+            Ok(()) => {
+                for (consumer, assignment) in ready {
+                    self.start(consumer, assignment);
                 }
-                self.fail(Error::Setup(why));
-                Ok(())
+            }
+            Err(why) => {
+                for (consumer, _) in ready {
+                    self.give_back(consumer, EndKind::Interrupted, "setup did not succeed");
+                }
+                if !was_stopped {
+                    self.fail(Error::Setup(why));
+                }
             }
         }
     }
@@ -256,20 +266,22 @@ impl Session {
     }
 
     fn assigned(&mut self, assignment: Assignment) {
+        let consumer = self.next_consumer();
+        self.outbox.open(consumer, assignment.attempt);
         if self.stage >= Stage::Leaving {
-            self.refuse(&assignment, "the worker is leaving");
+            self.give_back(consumer, EndKind::Interrupted, "the worker is leaving");
             return;
         }
         match (&self.setup, &assignment.plan) {
             (Setup::Done, _) | (Setup::NotNeededYet, Plan { setup: None, .. }) => {
                 self.setup = Setup::Done;
-                self.start(assignment);
+                self.start(consumer, assignment);
             }
             (Setup::NotNeededYet, Plan { setup: Some(command), .. }) => {
                 self.set_up(command.clone());
-                self.ready.push(assignment);
+                self.ready.push((consumer, assignment));
             }
-            (Setup::Running(_), _) => self.ready.push(assignment),
+            (Setup::Running(_), _) => self.ready.push((consumer, assignment)),
         }
     }
 
@@ -286,9 +298,7 @@ impl Session {
         });
     }
 
-    fn start(&mut self, assignment: Assignment) {
-        let consumer = self.next_consumer();
-        self.outbox.open(consumer, assignment.attempt);
+    fn start(&mut self, consumer: ConsumerId, assignment: Assignment) {
         self.leased_gpus.insert(consumer, assignment.gpus.clone());
         let (wish, wished) = watch::channel(Wish::Run);
         self.wishes.insert(consumer, wish);
@@ -307,10 +317,8 @@ impl Session {
     }
 
     /// Gives an assignment back that was never started.
-    fn refuse(&mut self, assignment: &Assignment, why: &str) {
-        let consumer = self.next_consumer();
-        self.outbox.open(consumer, assignment.attempt);
-        self.outbox.end(consumer, AttemptEnd { kind: EndKind::Interrupted, message: why.to_owned() });
+    fn give_back(&mut self, consumer: ConsumerId, kind: EndKind, why: &str) {
+        self.outbox.end(consumer, AttemptEnd { kind, message: why.to_owned() });
     }
 
     /// Tells everything untold, unless a report is on its way.
@@ -370,8 +378,14 @@ impl Session {
 
     fn instructed(&mut self, attempt: AttemptId, instruction: &Instruction) {
         let Instruction::Stop { why } = instruction else { return };
-        let wish = self.outbox.consumer(attempt).and_then(|consumer| self.wishes.get(&consumer));
-        if let Some(wish) = wish.filter(|wish| *wish.borrow() == Wish::Run) {
+        let Some(consumer) = self.outbox.consumer(attempt) else { return };
+        if let Some(index) = self.ready.iter().position(|(waiting, _)| *waiting == consumer) {
+            self.ready.remove(index);
+            self.give_back(consumer, EndKind::Stopped, "stopped before it began");
+            if let (true, Setup::Running(setup)) = (self.ready.is_empty(), &self.setup) {
+                let _ = setup.send(Wish::Stop); // Nobody waits for it any more.
+            }
+        } else if let Some(wish) = self.wishes.get(&consumer).filter(|wish| *wish.borrow() == Wish::Run) {
             tracing::debug!(%attempt, why, "told to stop");
             let _ = wish.send(Wish::Stop);
         }
