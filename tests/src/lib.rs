@@ -65,7 +65,9 @@ pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Res
     loop {
         match look() {
             Ok(found) => return found,
-            Err(seen) => assert!(Instant::now() < deadline, "not within {within:?}: {what}; last seen: {seen}"),
+            Err(seen) => {
+                assert!(Instant::now() < deadline, "not within {within:?}: {what}; last seen: {seen}");
+            }
         }
         std::thread::sleep(LOOK);
     }

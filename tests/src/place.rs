@@ -119,10 +119,10 @@ impl Place {
         serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("no JSON: {error}\n{done}"))
     }
 
-    /// The rows that SQL selects, every column as an integer; nothing while there is no database.
+    /// The rows that SQL selects, every column as an integer; none while there is no database, or no table in it yet.
     ///
     /// # Panics
-    /// If SQLite refuses.
+    /// If `SQLite` refuses.
     #[track_caller]
     pub fn rows(&self, sql: &str) -> Vec<Vec<i64>> {
         if !self.database().exists() {
@@ -131,6 +131,10 @@ impl Place {
         let connection = Connection::open_with_flags(self.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)
             .expect("a database can be opened by several");
         connection.busy_timeout(crate::DEADLINE).expect("a time can be set");
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+        if tables == Ok(0) {
+            return Vec::new();
+        }
         let mut statement = connection.prepare(sql).expect("the test's SQL is right");
         let width = statement.column_count();
         let row = |row: &rusqlite::Row<'_>| (0..width).map(|column| row.get(column)).collect();

@@ -62,12 +62,18 @@ impl Running {
     }
 
     /// Sends a signal to the process, and to no other of its group.
+    ///
+    /// # Panics
+    /// If the system refuses.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("a child that was not waited for can be signalled");
     }
 
     /// Has it ended?
+    ///
+    /// # Panics
+    /// If the system does not know it.
     pub fn is_over(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked for").is_some()
     }
@@ -114,6 +120,10 @@ impl Done {
     /// # Panics
     /// If it is another, with all that the command wrote.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "most tests want to know only that it went as expected"
+    )]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         self

@@ -69,7 +69,7 @@ fn read(text: &str) -> Vec<Scene> {
     while let Some((number, line)) = lines.next() {
         if let Some(name) = line.strip_prefix("--- file ") {
             let inside = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "---");
-            let content: String = inside.map(|line| format!("{line}\n")).collect();
+            let content = inside.fold(String::new(), |content, line| content + line + "\n");
             files.push((name.to_owned(), content));
         } else if let Some(command) = line.strip_prefix("$ ") {
             let (command, files) = (command.to_owned(), std::mem::take(&mut files));
@@ -121,7 +121,9 @@ fn without_end(lines: &mut Vec<String>) {
 fn matches(told: &[String], happened: &[String]) -> bool {
     match told.split_first() {
         None => happened.is_empty(),
-        Some((any, rest)) if any == "…" => (0..=happened.len()).any(|skip| matches(rest, &happened[skip..])),
+        Some((any, rest)) if any == "…" => {
+            (0..=happened.len()).any(|skip| matches(rest, &happened[skip..]))
+        }
         Some((line, rest)) => happened
             .split_first()
             .is_some_and(|(first, others)| line_matches(line, first) && matches(rest, others)),
@@ -186,7 +188,10 @@ mod tests {
         let [first, second] = scenes.as_slice() else { panic!("{scenes:?}") };
         assert_eq!(first.files, [("a.txt".to_owned(), "$ no command\n".to_owned())]);
         assert_eq!((first.line, first.command.as_str(), first.code), (5, "cat a.txt", 3));
-        assert_eq!((&first.stdout[..], &first.stderr[..]), (&["hello".to_owned()][..], &["oh".to_owned()][..]));
+        assert_eq!(
+            (&first.stdout[..], &first.stderr[..]),
+            (&["hello".to_owned()][..], &["oh".to_owned()][..])
+        );
         assert_eq!((second.command.as_str(), second.code, second.stdout.len()), ("ls", 0, 0));
     }
 }

@@ -44,7 +44,10 @@ fn the_accounts_sum_to_what_the_hosts_metered() {
     let sql = "SELECT sum(measured_uj + modelled_uj + estimated_uj) FROM ledger_entry";
     assert_eq!(report["energy_uj"].as_i64(), Some(place.number(sql)));
     let sql = "SELECT account, energy_uj FROM balance";
-    assert_eq!(place.rows(&sql.replace("account, ", "")).iter().map(|row| row[0]).sum::<i64>(), report["energy_uj"]);
+    assert_eq!(
+        place.rows(&sql.replace("account, ", "")).iter().map(|row| row[0]).sum::<i64>(),
+        report["energy_uj"]
+    );
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! One story a file. `cargo test -p e2e resume` runs the tests of one.
 
+#![expect(clippy::unwrap_used, reason = "all of this program is a test, its helpers too")]
+
 mod explain;
 mod ledger;
 mod malformed;
+mod nvml;
 mod output;
 mod processes;
 mod quickstart;

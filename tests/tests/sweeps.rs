@@ -103,7 +103,8 @@ pub(crate) fn assert_balanced(place: &Place) {
     let ledger = "SELECT sweep, sum(measured_uj), sum(modelled_uj), sum(estimated_uj)
                   FROM ledger_entry GROUP BY sweep ORDER BY sweep";
     assert_eq!(place.rows(hosts), place.rows(ledger), "hosts less other users, and ledger, by sweep");
-    let booked = "SELECT sweep, trial, attempt, sum(measured_uj), sum(modelled_uj), sum(estimated_uj), sum(co2e_ng)
+    let booked =
+        "SELECT sweep, trial, attempt, sum(measured_uj), sum(modelled_uj), sum(estimated_uj), sum(co2e_ng)
                   FROM ledger_entry WHERE trial IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
     let last = "WITH fact AS (
                     SELECT seq, body -> '$.emission_booked.attempt' AS id, body -> '$.emission_booked.total' AS total

@@ -17,13 +17,18 @@ pub(crate) struct Books {
 }
 
 /// One of the places that energy goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bucket {
     Idle,
     Overhead,
     Other,
     Consumer(ConsumerId),
 }
+
+/// Who used a device since its last good reading, and how much: a failed reading adds to it, so that the reading which covers
+/// the hole is split over all who had a part in it. A lease that ended in the hole still pays for its part.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Uses(BTreeMap<Bucket, u64>);
 
 impl Books {
     /// Charges all of an amount to one bucket.
@@ -37,17 +42,27 @@ impl Books {
         } += energy;
     }
 
-    /// Splits an amount over buckets in proportion to weights, by largest remainder. A share of a measured amount is modelled;
-    /// shares of estimates stay estimates. All of it is idle, as it was obtained, where every weight is zero.
-    pub(crate) fn share(&mut self, energy: Energy, weights: &[(Bucket, u64)]) {
-        let numbers: Vec<u64> = weights.iter().map(|(_, weight)| *weight).collect();
+    /// Splits an amount over its users in proportion, by largest remainder. A share of a measured amount is modelled; shares of
+    /// estimates stay estimates. All of it is idle, as it was obtained, where nobody used anything.
+    pub(crate) fn share(&mut self, energy: Energy, uses: &Uses) {
+        let weights: Vec<u64> = uses.0.values().copied().collect();
         let known = energy.measured + energy.modelled;
-        let parts = split_exactly(known.get(), &numbers).zip(split_exactly(energy.estimated.get(), &numbers));
+        let parts = split_exactly(known.get(), &weights).zip(split_exactly(energy.estimated.get(), &weights));
         let Some((known, estimated)) = parts else { return self.charge(Bucket::Idle, energy) };
-        for (((bucket, _), known), estimated) in weights.iter().zip(known).zip(estimated) {
+        for ((bucket, known), estimated) in uses.0.keys().zip(known).zip(estimated) {
             let share = Energy::new(Microjoules::new(known), Provenance::Modelled)
                 + Energy::new(Microjoules::new(estimated), Provenance::Estimated);
             self.charge(*bucket, share);
+        }
+    }
+
+    /// As [`Books::share`], for a device that one user has to itself at any time: where it was the same one throughout, the
+    /// amount is that user's as it was obtained.
+    pub(crate) fn assign(&mut self, energy: Energy, uses: &Uses) {
+        let mut users = uses.0.iter().filter(|(_, use_)| **use_ > 0).map(|(bucket, _)| *bucket);
+        match (users.next(), users.next()) {
+            (Some(only), None) => self.charge(only, energy),
+            (Some(_) | None, Some(_) | None) => self.share(energy, uses),
         }
     }
 
@@ -60,80 +75,84 @@ impl Books {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use gramwise_carbon::Watts;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::device::{Device, Raw, ReadError};
-    use crate::gauge::Gauge;
-
-    /// A device that answers from a script: a counter with resets, wraps and failures.
-    struct Scripted {
-        answers: std::vec::IntoIter<Result<u64, ()>>,
+impl Uses {
+    /// Adds to what somebody used, in whatever unit this device is shared by.
+    pub(crate) fn add(&mut self, bucket: Bucket, amount: u64) {
+        let sum = self.0.entry(bucket).or_default();
+        *sum = sum.saturating_add(amount);
     }
 
-    impl Device for Scripted {
-        fn name(&self) -> &'static str {
-            "scripted"
+    /// Adds all of other uses.
+    pub(crate) fn add_all(&mut self, others: &Self) {
+        for (bucket, amount) in &others.0 {
+            self.add(*bucket, *amount);
         }
+    }
 
-        fn read(&mut self) -> Result<Raw, ReadError> {
-            match self.answers.next() {
-                Some(Ok(value)) => Ok(Raw::Counter(value)),
-                Some(Err(())) => Err(ReadError::Retry("scripted".to_owned())),
-                None => Err(ReadError::Gone("the script is over".to_owned())),
-            }
-        }
+    /// All users and what they used.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Bucket, u64)> {
+        self.0.iter().map(|(bucket, amount)| (*bucket, *amount))
+    }
 
-        fn range(&self) -> Option<u64> {
-            Some(1 << 20)
-        }
+    /// The sum over all users.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.values().fold(0, |sum, amount| sum.saturating_add(*amount))
+    }
 
-        fn max_power(&self) -> Option<Watts> {
-            Some(Watts::new(0.5))
-        }
+    /// All with each amount multiplied.
+    pub(crate) fn times(&self, factor: u64) -> Self {
+        Self(self.0.iter().map(|(bucket, amount)| (*bucket, amount.saturating_mul(factor))).collect())
+    }
+}
+
+impl FromIterator<(Bucket, u64)> for Uses {
+    fn from_iter<I: IntoIterator<Item = (Bucket, u64)>>(items: I) -> Self {
+        let mut uses = Self::default();
+        items.into_iter().for_each(|(bucket, amount)| uses.add(bucket, amount));
+        uses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Bucket = Bucket::Consumer(ConsumerId(1));
+
+    fn measured(amount: u64) -> Energy {
+        Energy::new(Microjoules::new(amount), Provenance::Measured)
     }
 
     #[test]
     fn a_share_of_a_measured_amount_is_modelled_and_idle_keeps_its_provenance() {
-        let measured = Energy::new(Microjoules::new(100), Provenance::Measured);
         let mut books = Books::default();
-        books.share(measured, &[(Bucket::Overhead, 1), (Bucket::Consumer(ConsumerId(1)), 2)]);
+        books.share(measured(100), &Uses::from_iter([(Bucket::Overhead, 1), (ONE, 2)]));
         assert_eq!(books.overhead, Energy::new(Microjoules::new(33), Provenance::Modelled));
         assert_eq!(books.consumers[&ConsumerId(1)], Energy::new(Microjoules::new(67), Provenance::Modelled));
-        books.share(measured, &[(Bucket::Other, 0)]);
-        assert_eq!(books.idle, measured);
+        books.share(measured(100), &Uses::from_iter([(Bucket::Other, 0)]));
+        assert_eq!(books.idle, measured(100));
         assert!(books.balance());
     }
 
-    proptest! {
-        /// Whatever a counter does and whoever is there: every microjoule has exactly one payer, and no sum ever falls.
-        #[test]
-        fn nothing_is_lost_or_counted_twice(
-            answers in prop::collection::vec(prop::result::maybe_ok(0u64..1 << 20, Just(())), 1..60),
-            weights in prop::collection::vec((0u64..4, 0u64..1000), 0..6),
-        ) {
-            let rounds = answers.len() as u32 + 10;
-            let mut gauge = Gauge::new(Box::new(Scripted { answers: answers.into_iter() }));
-            let mut books = Books::default();
-            let buckets: Vec<(Bucket, u64)> = weights
-                .iter()
-                .map(|(who, weight)| (match who {
-                    0 => Bucket::Overhead,
-                    1 => Bucket::Other,
-                    who => Bucket::Consumer(ConsumerId(*who)),
-                }, *weight))
-                .collect();
-            for second in 1..=rounds {
-                let before = books.total;
-                books.share(gauge.read(Duration::from_secs(u64::from(second))), &buckets);
-                prop_assert!(books.balance());
-                prop_assert!(books.total.since(&before).is_some());
-            }
-        }
+    #[test]
+    fn an_estimate_stays_one_when_it_is_shared() {
+        let mut books = Books::default();
+        let estimate = Energy::new(Microjoules::new(5), Provenance::Estimated);
+        books.share(measured(3) + estimate, &Uses::from_iter([(Bucket::Other, 1), (ONE, 1)]));
+        assert_eq!(books.total.estimated, Microjoules::new(5));
+        assert_eq!(books.total.modelled, Microjoules::new(3));
+        assert!(books.balance());
+    }
+
+    #[test]
+    fn what_one_user_has_to_itself_is_measured_for_it() {
+        let mut books = Books::default();
+        books.assign(measured(10), &Uses::from_iter([(Bucket::Idle, 0), (ONE, 7)]));
+        assert_eq!(books.consumers[&ConsumerId(1)], measured(10));
+        books.assign(measured(10), &Uses::from_iter([(Bucket::Idle, 1), (ONE, 1)]));
+        assert_eq!(books.idle, Energy::new(Microjoules::new(5), Provenance::Modelled));
+        books.assign(measured(2), &Uses::default());
+        assert_eq!(books.idle.measured, Microjoules::new(2));
+        assert!(books.balance());
     }
 }

@@ -17,15 +17,19 @@ pub enum ReadError {
     /// Not this time. The previous reading is kept, so that the next good one covers the hole.
     #[error("not readable now: {0}")]
     Retry(String),
-    /// Never again in this life of the driver. What it would have measured is estimated and labelled so.
+    /// The hardware is away until the driver starts anew. What it would have measured is estimated and labelled so.
     #[error("gone: {0}")]
     Gone(String),
+    /// The reader itself is at fault, such as by rights that were taken from it: asking again cannot help, an operator can.
+    /// Estimated like what is gone.
+    #[error("not readable any more: {0}")]
+    Fatal(String),
 }
 
 /// A counter or power source of one component.
 ///
 /// Promises: a counter never decreases except by a reset or by wrapping at [`Device::range`]; reading it has no effect on what
-/// the next reading says; two readings at one moment agree. See `contract.rs`.
+/// the next reading says; two readings at one moment agree; a power is finite and not negative. See `contract.rs`.
 pub trait Device: Send {
     /// A name for logs and findings, such as `GPU-5f2…` or `package-0`.
     fn name(&self) -> &str;
@@ -33,6 +37,8 @@ pub trait Device: Send {
     fn read(&mut self) -> Result<Raw, ReadError>;
     /// The value at which a counter wraps to zero, in microjoules, where it does.
     fn range(&self) -> Option<u64>;
-    /// The most it can draw, where known: tells a wrap from a reset.
+    /// The most it can draw, where known: tells a wrap from a reset, and bounds what a gap is filled with.
     fn max_power(&self) -> Option<Watts>;
+    /// The power to assume for a gap before which none was seen.
+    fn usual_power(&self) -> Watts;
 }

@@ -4,94 +4,206 @@ use std::time::Duration;
 
 use gramwise_carbon::{Energy, Microjoules, Provenance, Watts};
 
+use crate::clock::Moment;
 use crate::counter::{Advance, Counter};
 use crate::device::{Device, Raw, ReadError};
 
-/// A device, its last reading, and the power it was last seen at.
+/// Counters step every 20 to 100 ms: over less time a mean power means nothing.
+const SHORTEST_MEAN: Duration = Duration::from_millis(200);
+/// Between two powers further apart than this, the power is not known: five periods of the meter's thread.
+const LONGEST_TRAPEZOID: Duration = Duration::from_secs(5);
+/// A device that is gone is taken to go on as before for so long; then its work has ended and it idles.
+const LAST_WORK: Duration = Duration::from_secs(60);
+
+/// A device, its last reading, and the powers it was seen at.
 pub(crate) struct Gauge {
     device: Box<dyn Device>,
     counter: Counter,
-    /// The last good reading's moment and the mean power before it: what a gap is filled with.
-    last: Option<(Duration, Option<Watts>)>,
-    /// The device said it is gone.
-    gone: bool,
+    /// The moment up to which its energy is known.
+    known_to: Option<Moment>,
+    /// A power reading at that moment, where the device has no counter.
+    power: Option<Watts>,
+    /// The power last seen, as a mean or as it was read: what a gap is filled with.
+    usual: Option<Watts>,
+    /// The lowest power seen: what a device that is gone falls to.
+    lowest: Option<Watts>,
+    /// Since when the device is gone.
+    gone: Option<Moment>,
 }
 
 impl Gauge {
     pub(crate) fn new(device: Box<dyn Device>) -> Self {
         let counter = Counter::new(device.range(), device.max_power());
-        Self { device, counter, last: None, gone: false }
+        Self { device, counter, known_to: None, power: None, usual: None, lowest: None, gone: None }
     }
 
-    /// Reads the device at a moment of the boot clock: the energy since the last good reading. Nothing where the reading
-    /// failed (the next good one covers the hole); an estimate where the counter was reset or the device is gone.
-    pub(crate) fn read(&mut self, at: Duration) -> Energy {
-        if self.gone {
-            return self.fill(at);
+    /// Does it integrate power, for want of a counter? Not known before the first reading.
+    pub(crate) fn integrates(&self) -> bool {
+        self.power.is_some()
+    }
+
+    /// Reads the device: the energy since the last good reading. `None` where this reading failed: the next good one covers
+    /// the hole. An estimate where the energy cannot be known: the counter was reset, the device is gone.
+    pub(crate) fn read(&mut self, at: Moment) -> Option<Energy> {
+        if self.gone.is_some() {
+            return Some(self.fill(at));
         }
         match self.device.read() {
-            Ok(Raw::Counter(raw)) => self.by_counter(raw, at),
-            Ok(Raw::Power(power)) => self.by_power(power, at),
+            Ok(Raw::Counter(raw)) => Some(self.by_counter(raw, at)),
+            Ok(Raw::Power(power)) => Some(self.by_power(power, at)),
             Err(ReadError::Retry(why)) => {
                 tracing::debug!(device = self.device.name(), why, "reading failed");
-                Energy::ZERO
+                None
             }
-            Err(ReadError::Gone(why)) => {
-                tracing::warn!(
-                    device = self.device.name(),
-                    why,
-                    "device gone: its energy is estimated from here on"
-                );
-                self.gone = true;
-                self.fill(at)
+            Err(ReadError::Gone(why) | ReadError::Fatal(why)) => {
+                let device = self.device.name();
+                tracing::warn!(device, why, "no more readings: energy is estimated from here on");
+                self.gone = Some(self.known_to.unwrap_or(at));
+                Some(self.fill(at))
             }
         }
     }
 
-    fn by_counter(&mut self, raw: u64, at: Duration) -> Energy {
-        match self.counter.advance(raw, at) {
+    fn by_counter(&mut self, raw: u64, at: Moment) -> Energy {
+        let elapsed = self.known_to.map_or(Duration::ZERO, |then| at.since(then));
+        match self.counter.advance(raw, elapsed) {
             Advance::First => {
-                self.last = Some((at, None));
+                self.known_to = Some(at);
                 Energy::ZERO
             }
             Advance::Grew(energy) => {
-                self.note(energy, at);
+                self.grew(energy, elapsed);
+                self.known_to = Some(at);
                 Energy::new(energy, Provenance::Measured)
             }
-            Advance::Reset { gap } => {
-                tracing::warn!(device = self.device.name(), ?gap, "counter was reset: the gap is estimated");
+            Advance::Gap(gap) => {
+                tracing::warn!(
+                    device = self.device.name(),
+                    ?gap,
+                    ?elapsed,
+                    "the counter does not tell: estimated"
+                );
                 self.fill(at)
             }
         }
     }
 
+    fn grew(&mut self, energy: Microjoules, elapsed: Duration) {
+        if elapsed >= SHORTEST_MEAN {
+            self.saw(Watts::new(energy.joules().get() / elapsed.as_secs_f64()));
+        }
+    }
+
+    fn saw(&mut self, power: Watts) {
+        self.usual = Some(power);
+        self.lowest = Some(self.lowest.filter(|lowest| *lowest <= power).unwrap_or(power));
+    }
+
     /// Trapezoid between this power and the one before (the power NVML tells is itself a mean over up to a second).
-    fn by_power(&mut self, power: Watts, at: Duration) -> Energy {
-        let before = self.last.replace((at, Some(power)));
-        let Some((then, Some(last))) = before else { return Energy::ZERO };
-        let mean = (last + power) * 0.5;
-        Energy::new(mean.over(at.saturating_sub(then)).to_exact(), Provenance::Measured)
+    fn by_power(&mut self, power: Watts, at: Moment) -> Energy {
+        let before = self.power.replace(power);
+        let then = self.known_to.replace(at);
+        self.saw(power);
+        let (Some(before), Some(then)) = (before, then) else { return Energy::ZERO };
+        let elapsed = at.since(then);
+        let provenance =
+            if elapsed <= LONGEST_TRAPEZOID { Provenance::Measured } else { Provenance::Estimated };
+        Energy::new(((before + power) * 0.5).over(elapsed).to_exact(), provenance)
     }
 
-    /// Estimates the energy since the last reading at the power seen before it; nothing if none was seen.
-    fn fill(&mut self, at: Duration) -> Energy {
-        let Some((then, power)) = self.last else { return Energy::ZERO };
-        self.last = Some((at, power));
-        let energy = power.unwrap_or(Watts::ZERO).over(at.saturating_sub(then));
+    /// Estimates the energy since the last reading by the power seen before it, no higher than the device can draw.
+    fn fill(&mut self, at: Moment) -> Energy {
+        let Some(then) = self.known_to.replace(at) else { return Energy::ZERO };
+        let usual = self.usual.unwrap_or_else(|| self.device.usual_power());
+        let usual = self.device.max_power().filter(|most| *most < usual).unwrap_or(usual);
+        let idle = self.lowest.filter(|lowest| *lowest < usual).unwrap_or(usual);
+        let elapsed = at.since(then);
+        let working =
+            self.gone.map_or(elapsed, |gone| LAST_WORK.saturating_sub(then.since(gone)).min(elapsed));
+        let energy = usual.over(working) + idle.over(elapsed.saturating_sub(working));
         Energy::new(energy.to_exact(), Provenance::Estimated)
-    }
-
-    fn note(&mut self, energy: Microjoules, at: Duration) {
-        let (then, before) = self.last.unwrap_or((at, None));
-        let elapsed = at.saturating_sub(then).as_secs_f64();
-        // Counters step every 20 to 100 ms: over less time a mean power means nothing.
-        let power = if elapsed >= 0.2 { Some(Watts::new(energy.joules().get() / elapsed)) } else { before };
-        self.last = Some((at, power.or(before)));
     }
 }
 
 impl std::fmt::Debug for Gauge {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Gauge").field("device", &self.device.name()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gramwise_carbon::Joules;
+
+    use super::*;
+    use crate::replay::{Replay, counter, gone, power, retry};
+
+    #[expect(clippy::unnecessary_wraps, reason = "what a reading gives")]
+    fn measured(joules: f64) -> Option<Energy> {
+        Some(Energy::new(Joules::new(joules).to_exact(), Provenance::Measured))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "what a reading gives")]
+    fn estimated(joules: f64) -> Option<Energy> {
+        Some(Energy::new(Joules::new(joules).to_exact(), Provenance::Estimated))
+    }
+
+    /// Reads once a second from second 0 on.
+    fn played(replay: Replay, seconds: u32) -> Vec<Option<Energy>> {
+        let mut gauge = Gauge::new(Box::new(replay));
+        (0..seconds).map(|second| gauge.read(Moment::at(f64::from(second)))).collect()
+    }
+
+    #[test]
+    fn a_failed_reading_is_covered_by_the_next_good_one() {
+        let played = played(Replay::new([counter(7.0), counter(107.0), retry(), counter(307.0)]), 4);
+        assert_eq!(played, [Some(Energy::ZERO), measured(100.0), None, measured(200.0)]);
+    }
+
+    #[test]
+    fn a_reset_is_filled_with_the_power_before_it_and_counting_goes_on() {
+        let played = played(Replay::new([counter(900.0), counter(1000.0), counter(30.0), counter(70.0)]), 4);
+        assert_eq!(played[1..], [measured(100.0), estimated(100.0), measured(40.0)]);
+    }
+
+    #[test]
+    fn a_reset_before_any_power_was_seen_is_filled_with_the_usual_one() {
+        let played = played(Replay::new([counter(900.0), counter(0.0), counter(4.0)]).usually(150.0), 3);
+        assert_eq!(played[1..], [estimated(150.0), measured(4.0)]);
+    }
+
+    #[test]
+    fn a_gap_is_not_filled_beyond_what_the_device_can_draw() {
+        let replay = Replay::new([counter(0.0), counter(500.0), counter(1.0)]).at_most(300.0);
+        assert_eq!(played(replay, 3)[1..], [measured(500.0), estimated(300.0)]);
+    }
+
+    #[test]
+    fn a_device_that_is_gone_ends_its_work_and_then_idles() {
+        let mut gauge =
+            Gauge::new(Box::new(Replay::new([counter(0.0), counter(50.0), counter(350.0), gone()])));
+        let at = |second| Moment::at(f64::from(second));
+        let seen: Vec<Option<Energy>> =
+            [0, 1, 2, 3, 62, 72].into_iter().map(|second| gauge.read(at(second))).collect();
+        // 300 W to second 62, sixty seconds after the last reading; the 50 W of its first second from then on.
+        assert_eq!(seen[3..], [estimated(300.0), estimated(59.0 * 300.0), estimated(500.0)]);
+    }
+
+    #[test]
+    fn power_is_integrated_by_trapezoids_and_a_long_hole_is_estimated() {
+        let replay = Replay::new([power(100.0), power(300.0), retry(), power(100.0), power(100.0)]);
+        let mut gauge = Gauge::new(Box::new(replay));
+        let seen: Vec<Option<Energy>> =
+            [0.0, 1.0, 2.0, 3.0, 13.0].into_iter().map(|second| gauge.read(Moment::at(second))).collect();
+        assert_eq!(seen, [Some(Energy::ZERO), measured(200.0), None, measured(400.0), estimated(1000.0)]);
+        assert!(gauge.integrates());
+    }
+
+    #[test]
+    fn power_is_not_integrated_over_a_suspend() {
+        let mut gauge = Gauge::new(Box::new(Replay::new([power(100.0), power(100.0)])));
+        gauge.read(Moment::at(1.0));
+        let woken = Moment { boot: Duration::from_secs(7200), awake: Duration::from_secs(2) };
+        assert_eq!(gauge.read(woken), measured(100.0));
     }
 }

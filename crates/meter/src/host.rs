@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use gramwise_carbon::{Energy, Provenance};
 
-use crate::attribution::{Books, Bucket};
+use crate::attribution::{Books, Bucket, Uses};
+use crate::clock::Moment;
 use crate::cpu_model::CorePower;
-use crate::gauge::Gauge;
+use crate::doctor::Finding;
+use crate::line::Line;
 use crate::memory_model;
-use crate::probe::{self, Finding, Inventory, ProbeError, ProbeOptions};
-use crate::processes::{Processes, Usage};
+use crate::probe::{self, Inventory, ProbeError, ProbeOptions};
+use crate::processes::{ProcessTable, Root};
 
 /// Something that energy is charged to: an attempt, or a sweep's setup. Numbers are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId(pub u64);
 
-/// What a host burnt since its meter started, and who burnt it. `total` is the sum of all other amounts, exactly.
+/// What a host burnt since its meter started, and who burnt it. `total` is the sum of all other amounts, exactly, and no amount
+/// ever falls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostSnapshot {
     /// The moment, on the boot clock (which goes on through suspend).
@@ -33,49 +36,62 @@ pub struct HostSnapshot {
     pub consumers: BTreeMap<ConsumerId, Energy>,
 }
 
-/// A consumer whose window is open.
-#[derive(Debug, Default)]
-struct Window {
-    root: Option<u32>,
-    /// CPU time charged so far; only growth beyond it is charged, so a reading that falls charges nothing.
-    cpu: Duration,
-    resident: u64,
-    /// The whole tree's CPU time, known at its end.
-    final_cpu: Option<Duration>,
-}
-
-/// What each part of a host used of its processors in one interval.
-struct Shares {
-    consumers: Vec<(ConsumerId, Duration, u64)>,
-    own: Duration,
-    host: Option<Duration>,
-}
-
 /// Reads and splits. Blocks for as long as drivers do: it belongs on a thread of its own ([`crate::MeterThread`]).
 #[derive(Debug)]
 pub struct HostMeter {
     inventory: Inventory,
     findings: Vec<Finding>,
-    gpus: BTreeMap<String, Gauge>,
+    gpus: BTreeMap<String, Line>,
     leases: BTreeMap<String, ConsumerId>,
-    packages: Vec<Gauge>,
-    dram: Vec<Gauge>,
+    packages: Vec<Line>,
+    dram: Vec<Line>,
     core_power: CorePower,
-    processes: Processes,
+    processes: Box<dyn ProcessTable>,
     windows: BTreeMap<ConsumerId, Window>,
     books: Books,
-    last: Option<(Duration, Usage, Option<Duration>)>,
+    last: Option<Last>,
 }
 
 /// What probing found, for [`HostMeter::assemble`].
 pub(crate) struct Parts {
     pub(crate) inventory: Inventory,
     pub(crate) findings: Vec<Finding>,
-    pub(crate) gpus: BTreeMap<String, Gauge>,
-    pub(crate) packages: Vec<Gauge>,
-    pub(crate) dram: Vec<Gauge>,
+    pub(crate) gpus: BTreeMap<String, Line>,
+    pub(crate) packages: Vec<Line>,
+    pub(crate) dram: Vec<Line>,
     pub(crate) core_power: CorePower,
-    pub(crate) processes: Processes,
+    pub(crate) processes: Box<dyn ProcessTable>,
+}
+
+/// A consumer whose window is open.
+#[derive(Debug, Default)]
+struct Window {
+    root: Option<Root>,
+    /// CPU time charged so far; only growth beyond it is charged, so a reading that falls charges nothing.
+    cpu: Duration,
+    /// The whole tree's CPU time, known at its end.
+    final_cpu: Option<Duration>,
+}
+
+/// The sample before.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    at: Moment,
+    /// CPU time of gramwise itself, as far as it was charged.
+    own: Duration,
+    /// CPU time of the whole host.
+    host: Option<Duration>,
+}
+
+/// What was used of processors and memory between two samples.
+struct Usage {
+    elapsed: Duration,
+    /// Microseconds of CPU time of consumers and of gramwise.
+    ours: Uses,
+    /// Microseconds of CPU time of all others, where `/proc/stat` tells.
+    others: u64,
+    /// Resident memory of consumers in KiB.
+    resident: Uses,
 }
 
 impl HostMeter {
@@ -111,132 +127,150 @@ impl HostMeter {
         &self.findings
     }
 
-    /// Opens a consumer's window and leases GPUs to it. A GPU that another consumer holds stays with it: its energy has one
-    /// payer. Unknown UUIDs have no counter and are ignored.
+    /// Opens a consumer's window and leases GPUs to it. A GPU that another consumer holds stays with that one, with a warning:
+    /// its energy has one payer. Unknown UUIDs have no counter and are ignored. Opening a window that is open only adds GPUs.
     pub fn open(&mut self, consumer: ConsumerId, gpus: &[String]) {
-        self.sample();
-        self.windows.insert(consumer, Window::default());
-        self.books.consumers.entry(consumer).or_default();
-        for uuid in gpus.iter().filter(|uuid| self.gpus.contains_key(*uuid)) {
-            self.leases.entry(uuid.clone()).or_insert(consumer);
-        }
+        self.open_at(Moment::now(), consumer, gpus);
     }
 
-    /// Names the root of a consumer's process tree: its CPU time and memory are charged from the tree's beginning.
+    /// Names the root of a consumer's process tree: its CPU time and memory are charged from the tree's beginning. Without an
+    /// open window, or if the process has ended already, nothing happens.
     pub fn attach(&mut self, consumer: ConsumerId, root: u32) {
-        if let Some(window) = self.windows.get_mut(&consumer) {
-            window.root = Some(root);
-        }
+        self.attach_at(Moment::now(), consumer, root);
     }
 
     /// Closes a window: its GPUs are idle from here on. `final_cpu` is the CPU time of the whole tree as its shim knew it at
-    /// the end, which covers what ended between two readings.
+    /// the end, which covers what ended between two readings. Closing a window that is not open does nothing.
     pub fn close(&mut self, consumer: ConsumerId, final_cpu: Option<Duration>) {
-        if let Some(window) = self.windows.get_mut(&consumer) {
-            window.final_cpu = final_cpu;
-        }
-        self.sample();
-        self.windows.remove(&consumer);
-        self.leases.retain(|_, holder| *holder != consumer);
+        self.close_at(Moment::now(), consumer, final_cpu);
     }
 
     /// Reads everything and charges the interval since the last reading.
     pub fn sample(&mut self) -> HostSnapshot {
-        let at = boot_time();
-        let gpus: Vec<(String, Energy)> =
-            self.gpus.iter_mut().map(|(uuid, gauge)| (uuid.clone(), gauge.read(at))).collect();
-        for (uuid, energy) in gpus {
-            let bucket = self.leases.get(&uuid).map_or(Bucket::Idle, |consumer| Bucket::Consumer(*consumer));
-            self.books.charge(bucket, energy);
-        }
-        let elapsed = self.last.map_or(Duration::ZERO, |(then, ..)| at.saturating_sub(then));
-        let shares = self.shares(at);
-        self.charge_processors(&shares, at);
-        self.charge_memory(&shares, elapsed, at);
-        HostSnapshot {
-            at,
-            total: self.books.total,
-            idle: self.books.idle,
-            overhead: self.books.overhead,
-            other: self.books.other,
-            consumers: self.books.consumers.clone(),
+        self.sample_at(Moment::now())
+    }
+
+    /// Reads only what has no counter. Power that is integrated must be read more often than a counter.
+    pub(crate) fn sample_power(&mut self) {
+        self.settle_gpus(Moment::now(), Line::integrates);
+    }
+
+    /// Is there anything for [`HostMeter::sample_power`] to read?
+    pub(crate) fn integrates(&self) -> bool {
+        self.gpus.values().any(Line::integrates)
+    }
+
+    pub(crate) fn open_at(&mut self, at: Moment, consumer: ConsumerId, gpus: &[String]) {
+        self.sample_at(at);
+        self.windows.entry(consumer).or_default();
+        self.books.consumers.entry(consumer).or_default();
+        for uuid in gpus {
+            if !self.gpus.contains_key(uuid) {
+                tracing::warn!(uuid, "no such GPU here: it is not metered");
+                continue;
+            }
+            let holder = *self.leases.entry(uuid.clone()).or_insert(consumer);
+            if holder != consumer {
+                tracing::warn!(
+                    uuid,
+                    ?holder,
+                    ?consumer,
+                    "the GPU is leased: its holder goes on paying for it"
+                );
+            }
         }
     }
 
-    /// CPU time of consumers, of gramwise and of the host since the last reading.
-    fn shares(&mut self, at: Duration) -> Shares {
-        let own = self.processes.own(std::process::id()).unwrap_or_default();
-        let host = self.processes.host().map(|host| host.busy);
-        let (_, own_before, host_before) = self.last.unwrap_or((at, own, host));
-        let mut consumers = Vec::new();
+    pub(crate) fn attach_at(&mut self, at: Moment, consumer: ConsumerId, root: u32) {
+        self.sample_at(at);
+        if let Some(window) = self.windows.get_mut(&consumer) {
+            window.root = self.processes.identify(root);
+        }
+    }
+
+    pub(crate) fn close_at(&mut self, at: Moment, consumer: ConsumerId, final_cpu: Option<Duration>) {
+        if let Some(window) = self.windows.get_mut(&consumer) {
+            window.final_cpu = final_cpu;
+        }
+        self.sample_at(at);
+        self.windows.remove(&consumer);
+        self.leases.retain(|_, holder| *holder != consumer);
+    }
+
+    pub(crate) fn sample_at(&mut self, at: Moment) -> HostSnapshot {
+        self.settle_gpus(at, |_| true);
+        let usage = self.usage(at);
+        self.settle_processors(at, &usage);
+        self.settle_memory(at, &usage);
+        let Books { total, idle, overhead, other, consumers } = self.books.clone();
+        HostSnapshot { at: at.boot, total, idle, overhead, other, consumers }
+    }
+
+    fn settle_gpus(&mut self, at: Moment, which: impl Fn(&Line) -> bool) {
+        for (uuid, line) in self.gpus.iter_mut().filter(|(_, line)| which(line)) {
+            let holder = self.leases.get(uuid).map_or(Bucket::Idle, |consumer| Bucket::Consumer(*consumer));
+            line.settle_held(at, holder, &mut self.books);
+        }
+    }
+
+    /// CPU time of consumers, of gramwise and of the host since the last sample; memory as it is now.
+    fn usage(&mut self, at: Moment) -> Usage {
+        let (mut ours, mut resident) = (Uses::default(), Uses::default());
         for (consumer, window) in &mut self.windows {
-            let usage = window.root.and_then(|root| self.processes.tree(root));
-            let seen =
-                usage.map_or(Duration::ZERO, |usage| usage.cpu).max(window.final_cpu.unwrap_or_default());
-            window.resident = usage.map_or(0, |usage| usage.resident);
-            consumers.push((*consumer, seen.saturating_sub(window.cpu), window.resident));
-            window.cpu = window.cpu.max(seen);
+            let bucket = Bucket::Consumer(*consumer);
+            let tree = window.root.and_then(|root| self.processes.tree(root)).unwrap_or_default();
+            let cpu = tree.cpu.max(window.final_cpu.unwrap_or_default()).max(window.cpu);
+            ours.add(bucket, micros(cpu.saturating_sub(window.cpu)));
+            resident.add(bucket, tree.resident / 1024);
+            window.cpu = cpu;
         }
-        self.last = Some((at, own, host));
-        Shares {
-            consumers,
-            own: own.cpu.saturating_sub(own_before.cpu),
-            host: host.zip(host_before).map(|(now, before)| now.saturating_sub(before)),
-        }
+        let own = self.processes.own().unwrap_or_default();
+        let host = self.processes.host();
+        let last = self.last.unwrap_or(Last { at, own, host });
+        ours.add(Bucket::Overhead, micros(own.saturating_sub(last.own)));
+        let busy = host.zip(last.host).map_or(0, |(now, before)| micros(now.saturating_sub(before)));
+        let others = busy.saturating_sub(ours.total());
+        self.last = Some(Last { at, own: own.max(last.own), host: host.or(last.host) });
+        Usage { elapsed: at.since(last.at), ours, others, resident }
     }
 
     /// A measured package is split over everyone's CPU time. Where nothing measures, the CPU time of consumers and of gramwise
     /// is charged at the modelled power of a core; other users of the host are then not seen, and not charged.
-    fn charge_processors(&mut self, shares: &Shares, at: Duration) {
+    fn settle_processors(&mut self, at: Moment, usage: &Usage) {
+        let mut uses = usage.ours.clone();
         if self.packages.is_empty() {
             let CorePower { watts, provenance, .. } = self.core_power;
-            let energy = |time: Duration| Energy::new(watts.over(time).to_exact(), provenance);
-            for (consumer, time, _) in &shares.consumers {
-                self.books.charge(Bucket::Consumer(*consumer), energy(*time));
+            for (bucket, micros) in uses.iter() {
+                let energy = watts.over(Duration::from_micros(micros)).to_exact();
+                self.books.charge(bucket, Energy::new(energy, provenance));
             }
-            self.books.charge(Bucket::Overhead, energy(shares.own));
             return;
         }
-        let measured = self.packages.iter_mut().fold(Energy::ZERO, |sum, gauge| sum + gauge.read(at));
-        let mut weights: Vec<(Bucket, u64)> = shares
-            .consumers
-            .iter()
-            .map(|(consumer, time, _)| (Bucket::Consumer(*consumer), micros(*time)))
-            .collect();
-        weights.push((Bucket::Overhead, micros(shares.own)));
-        let ours: u64 = weights.iter().map(|(_, weight)| *weight).sum();
-        let host = shares.host.map_or(ours, micros);
-        weights.push((Bucket::Other, host.saturating_sub(ours)));
-        self.books.share(measured, &weights);
+        uses.add(Bucket::Other, usage.others);
+        for line in &mut self.packages {
+            line.settle_shared(at, &uses, &mut self.books);
+        }
     }
 
     /// Memory is charged by what is resident; what nobody uses is idle.
-    fn charge_memory(&mut self, shares: &Shares, elapsed: Duration, at: Duration) {
+    fn settle_memory(&mut self, at: Moment, usage: &Usage) {
         let installed = self.inventory.memory_bytes;
-        let energy = if self.dram.is_empty() {
-            Energy::new(memory_model::energy(installed, elapsed).to_exact(), Provenance::Modelled)
-        } else {
-            self.dram.iter_mut().fold(Energy::ZERO, |sum, gauge| sum + gauge.read(at))
-        };
-        let mut weights: Vec<(Bucket, u64)> = shares
-            .consumers
-            .iter()
-            .map(|(consumer, _, resident)| (Bucket::Consumer(*consumer), *resident))
-            .collect();
-        let used: u64 = weights.iter().map(|(_, bytes)| *bytes).sum();
-        weights.push((Bucket::Idle, installed.saturating_sub(used)));
-        self.books.share(energy, &weights);
+        let mut resident = usage.resident.clone();
+        resident.add(Bucket::Idle, (installed / 1024).saturating_sub(resident.total()));
+        if self.dram.is_empty() {
+            let energy = memory_model::energy(installed, usage.elapsed).to_exact();
+            self.books.share(Energy::new(energy, Provenance::Modelled), &resident);
+            return;
+        }
+        // KiB x ms: over a hole, a minute of much memory outweighs a second of little.
+        let elapsed = u64::try_from(usage.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let uses = resident.times(elapsed.saturating_add(1));
+        for line in &mut self.dram {
+            line.settle_shared(at, &uses, &mut self.books);
+        }
     }
 }
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Time since boot, suspend included: no step of the wall clock moves it.
-pub(crate) fn boot_time() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or(0);
-    Duration::new(seconds, nanoseconds)
 }

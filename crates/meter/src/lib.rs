@@ -7,20 +7,34 @@
 //! It never runs inside a trial: a pruned trial is a killed process, and what it burnt must be known all the same.
 
 mod attribution;
+mod clock;
+#[cfg(test)]
 mod contract;
 mod counter;
 mod cpu_model;
 mod device;
+mod doctor;
 mod gauge;
 mod host;
+#[cfg(test)]
+mod host_schedules;
+#[cfg(test)]
+mod host_tests;
+mod line;
 mod memory_model;
 mod nvml;
 mod probe;
 mod processes;
 mod rapl;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 mod thread;
 
 pub use device::{Device, Raw, ReadError};
+pub use doctor::{Finding, Status};
 pub use host::{ConsumerId, HostMeter, HostSnapshot};
-pub use probe::{Finding, Gpu, Inventory, ProbeError, ProbeOptions, Status};
+pub use probe::{Gpu, Inventory, ProbeError, ProbeOptions};
 pub use thread::{MeterHandle, MeterThread};

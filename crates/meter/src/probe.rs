@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gramwise_carbon::{Provenance, Watts};
+use gramwise_carbon::Watts;
+use serde::{Deserialize, Serialize};
 
 use crate::cpu_model::core_power;
+use crate::device::Device;
+use crate::doctor::{self, Finding};
 use crate::gauge::Gauge;
 use crate::host::Parts;
-use crate::memory_model;
+use crate::line::Line;
+use crate::nvml::{self, NvmlGpu};
 use crate::processes::Processes;
-use crate::rapl::{self, Domain, Found};
-use crate::{nvml, rapl::RaplZone};
+use crate::rapl::{self, Domain, Found, RaplZone};
 
 /// Where to look.
 #[derive(Debug, Clone)]
@@ -28,7 +31,7 @@ pub struct ProbeOptions {
 }
 
 /// One GPU.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Its identity.
     pub uuid: String,
@@ -41,7 +44,7 @@ pub struct Gpu {
 }
 
 /// What a host has.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inventory {
     /// The host's name.
     pub hostname: String,
@@ -53,30 +56,6 @@ pub struct Inventory {
     pub memory_bytes: u64,
     /// GPUs that answer.
     pub gpus: Vec<Gpu>,
-}
-
-/// How well a component is metered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// By a counter of its own.
-    Measured,
-    /// By a model.
-    Modelled,
-    /// Not at all.
-    Missing,
-}
-
-/// What probing found about one component.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The component.
-    pub component: String,
-    /// How well it is metered.
-    pub status: Status,
-    /// By what.
-    pub how: String,
-    /// The exact command that makes it better, if there is one.
-    pub fix: Option<String>,
 }
 
 /// Why a host cannot be metered.
@@ -110,139 +89,89 @@ impl Default for ProbeOptions {
 pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
     let cpu = read(&options.procfs.join("cpuinfo"))?;
     let memory = read(&options.procfs.join("meminfo"))?;
-    let mut findings = Vec::new();
-    let (gpus, gauges) = find_gpus(options, &mut findings)?;
+    let Devices { gpus, lines, mut findings } = find_gpus(options)?;
     let inventory = Inventory {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         cpu_model: field(&cpu, "model name").unwrap_or("unknown CPU").to_owned(),
-        cpus: u32::try_from(cpu.lines().filter(|line| line.starts_with("processor")).count().max(1))
-            .unwrap_or(1),
+        cpus: count_cpus(&cpu),
         memory_bytes: field(&memory, "MemTotal").and_then(kilobytes).unwrap_or(0),
         gpus,
     };
-    // A virtual machine shows only its own share of the package's CPUs.
-    let is_virtual =
-        field(&cpu, "flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor"));
-    let siblings = field(&cpu, "siblings").and_then(|text| text.parse().ok()).filter(|_| !is_virtual);
-    let core_power = core_power(&inventory.cpu_model, siblings);
-    let (packages, dram) = find_rapl(&options.powercap, &mut findings);
-    if packages.is_empty() {
-        let hidden = findings.iter().any(|finding| finding.component == "cpu");
-        let status = Status::Modelled;
-        let how = match core_power.provenance {
-            Provenance::Measured | Provenance::Modelled => core_power.how.clone(),
-            Provenance::Estimated => format!("estimated: {}", core_power.how),
-        };
-        if hidden {
-            findings.retain_mut(|finding| {
-                if finding.component == "cpu" {
-                    finding.how = format!("{how} ({})", finding.how);
-                }
-                true
-            });
-        } else {
-            let how = format!("{how} (no RAPL here; virtual machines rarely have it)");
-            findings.push(Finding { component: "cpu".to_owned(), status, how, fix: None });
-        }
-    }
-    if dram.is_empty() {
-        let gigabytes = inventory.memory_bytes as f64 / 1e9;
-        let watts = memory_model::power(inventory.memory_bytes).get();
-        let how = format!("0.3725 W/GB x {gigabytes:.1} GB = {watts:.1} W");
-        findings.push(Finding { component: "memory".to_owned(), status: Status::Modelled, how, fix: None });
-    }
-    let processes = Processes::at(&options.procfs);
-    Ok(Parts { inventory, findings, gpus: gauges, packages, dram, core_power, processes })
-}
-
-type Gpus = (Vec<Gpu>, BTreeMap<String, Gauge>);
-
-fn find_gpus(options: &ProbeOptions, findings: &mut Vec<Finding>) -> Result<Gpus, ProbeError> {
-    let (mut gpus, mut gauges) = (Vec::new(), BTreeMap::new());
-    if options.no_gpu {
-        return Ok((gpus, gauges));
-    }
-    let nvml = match nvml::open(options.nvml_lib.as_deref()) {
-        Ok(nvml) => nvml,
-        Err(error) => {
-            // A library that was asked for must work; that the driver's is absent only means that there is no GPU.
-            if let Some(path) = &options.nvml_lib {
-                return Err(ProbeError::Nvml { path: path.clone(), why: error.to_string() });
-            }
-            findings.push(no_nvml(&error.to_string()));
-            return Ok((gpus, gauges));
-        }
-    };
-    for found in nvml::gpus(&nvml) {
-        match found {
-            Ok((gpu, device)) => {
-                findings.push(Finding {
-                    component: format!("gpu {} ({})", gpus.len(), gpu.name),
-                    status: Status::Measured,
-                    how: device.how().to_owned(),
-                    fix: None,
-                });
-                gauges.insert(gpu.uuid.clone(), Gauge::new(Box::new(device)));
-                gpus.push(gpu);
-            }
-            Err((index, error)) => findings.push(Finding {
-                component: format!("gpu {index}"),
-                status: Status::Missing,
-                how: format!("it does not answer: {error}"),
-                fix: Some(format!("nvidia-smi --gpu-reset -i {index}")),
-            }),
-        }
-    }
-    Ok((gpus, gauges))
-}
-
-/// A machine with an NVIDIA card but no library is worth a hint; one without is not.
-fn no_nvml(why: &str) -> Finding {
-    let has_card = Path::new("/proc/driver/nvidia").exists() || Path::new("/dev/nvidia0").exists();
-    Finding {
-        component: "gpu".to_owned(),
-        status: Status::Missing,
-        how: if has_card { format!("NVML cannot be loaded: {why}") } else { "no NVIDIA GPU found".to_owned() },
-        fix: has_card.then(|| "ldconfig -p | grep libnvidia-ml  (install the driver's libraries, or name one with --nvml-lib)".to_owned()),
-    }
-}
-
-fn find_rapl(powercap: &Path, findings: &mut Vec<Finding>) -> (Vec<Gauge>, Vec<Gauge>) {
-    let zones = match rapl::zones(powercap) {
-        Found::Zones(zones) => zones,
+    let core_power = core_power(&inventory.cpu_model, siblings(&cpu));
+    let (packages, dram) = match rapl::zones(&options.powercap) {
+        Found::Zones(zones) => zones.into_iter().partition(|zone| zone.domain == Domain::Package),
         Found::Forbidden(path) => {
-            let fix = format!(
-                "sudo chmod -R a+r {}  (until the next boot; a udev rule makes it last)",
-                powercap.display()
-            );
-            let how = format!("RAPL is there, but {} is not readable", path.display());
-            findings.push(Finding {
-                component: "cpu".to_owned(),
-                status: Status::Modelled,
-                how,
-                fix: Some(fix),
-            });
-            return (Vec::new(), Vec::new());
+            findings.push(doctor::forbidden(&options.powercap, &path, &core_power));
+            (Vec::new(), Vec::new())
         }
     };
-    let (packages, dram): (Vec<RaplZone>, Vec<RaplZone>) =
-        zones.into_iter().partition(|zone| zone.domain == Domain::Package);
-    for (component, zones) in [("cpu", &packages), ("memory", &dram)] {
-        if !zones.is_empty() {
-            let how = format!(
-                "RAPL ({} zones); each consumer's share by CPU time or memory is modelled",
-                zones.len()
-            );
-            findings.push(Finding {
-                component: component.to_owned(),
-                status: Status::Measured,
-                how,
-                fix: None,
-            });
+    if !findings.iter().any(|finding| finding.component == "cpu") {
+        findings.push(doctor::processors(packages.len(), &core_power));
+    }
+    findings.push(doctor::memory(dram.len(), inventory.memory_bytes));
+    let processes = Box::new(Processes::at(&options.procfs));
+    let lines_of = |zones: Vec<RaplZone>| zones.into_iter().map(|zone| line(Box::new(zone))).collect();
+    let (packages, dram) = (lines_of(packages), lines_of(dram));
+    Ok(Parts { inventory, findings, gpus: lines, packages, dram, core_power, processes })
+}
+
+/// What looking for GPUs found.
+#[derive(Default)]
+struct Devices {
+    gpus: Vec<Gpu>,
+    lines: BTreeMap<String, Line>,
+    findings: Vec<Finding>,
+}
+
+fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
+    let mut devices = Devices::default();
+    if options.no_gpu {
+        return Ok(devices);
+    }
+    let answer = nvml::open(options.nvml_lib.as_deref()).and_then(|nvml| nvml::gpus(&nvml));
+    let found = match (answer, &options.nvml_lib) {
+        (Ok(found), _) => found,
+        // A library that was asked for must work; that the driver's is absent only means that there is no GPU.
+        (Err(error), Some(path)) => {
+            return Err(ProbeError::Nvml { path: path.clone(), why: error.to_string() });
+        }
+        (Err(error), None) => {
+            devices.findings.push(doctor::no_nvml(&error.to_string()));
+            return Ok(devices);
+        }
+    };
+    for found in found {
+        match found {
+            Ok((gpu, device)) => devices.add(gpu, device),
+            Err((index, error)) => devices.findings.push(doctor::silent_gpu(index, &error.to_string())),
         }
     }
-    let gauges = |zones: Vec<RaplZone>| zones.into_iter().map(|zone| Gauge::new(Box::new(zone))).collect();
-    (gauges(packages), gauges(dram))
+    Ok(devices)
+}
+
+impl Devices {
+    fn add(&mut self, gpu: Gpu, device: NvmlGpu) {
+        self.findings.push(doctor::gpu(device.index(), &gpu.name, device.how()));
+        self.lines.insert(gpu.uuid.clone(), line(Box::new(device)));
+        self.gpus.push(gpu);
+    }
+}
+
+fn line(device: Box<dyn Device>) -> Line {
+    Line::new(Gauge::new(device))
+}
+
+fn count_cpus(cpuinfo: &str) -> u32 {
+    let processors =
+        cpuinfo.lines().filter(|line| line.split(':').next().is_some_and(|key| key.trim() == "processor"));
+    u32::try_from(processors.count().max(1)).unwrap_or(u32::MAX)
+}
+
+/// The logical CPUs of one package. A virtual machine shows only its own share of them: `None`.
+fn siblings(cpuinfo: &str) -> Option<u32> {
+    let flags = field(cpuinfo, "flags").unwrap_or_default();
+    let is_virtual = flags.split(' ').any(|flag| flag == "hypervisor");
+    field(cpuinfo, "siblings").and_then(|text| text.parse().ok()).filter(|_| !is_virtual)
 }
 
 fn read(path: &Path) -> Result<String, ProbeError> {
@@ -257,4 +186,82 @@ fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 fn kilobytes(text: &str) -> Option<u64> {
     text.strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Status;
+
+    const CPUINFO: &str = "processor\t: 0\nmodel name\t: AMD EPYC 7552 48-Core Processor\nsiblings\t: 96\nflags\t\t: fpu svm\n\n\
+                           processor\t: 1\nmodel name\t: AMD EPYC 7552 48-Core Processor\nsiblings\t: 96\nflags\t\t: fpu svm\n";
+
+    /// A made-up machine without devices.
+    fn machine() -> (tempfile::TempDir, ProbeOptions) {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("proc")).unwrap();
+        fs::write(root.path().join("proc/cpuinfo"), CPUINFO).unwrap();
+        fs::write(root.path().join("proc/meminfo"), "MemTotal:       97656250 kB\nMemFree: 1 kB\n").unwrap();
+        let options = ProbeOptions {
+            nvml_lib: None,
+            powercap: root.path().join("powercap"),
+            procfs: root.path().join("proc"),
+            no_gpu: true,
+        };
+        (root, options)
+    }
+
+    fn add_zone(options: &ProbeOptions, folder: &str, name: &str) {
+        let folder = options.powercap.join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        for (file, text) in [("name", name), ("energy_uj", "5"), ("max_energy_range_uj", "262143328850")] {
+            fs::write(folder.join(file), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_machine_without_counters_is_modelled_and_says_how() {
+        let (_root, options) = machine();
+        let Parts { inventory, findings, packages, dram, .. } = parts(&options).unwrap();
+        assert_eq!((inventory.cpus, inventory.memory_bytes), (2, 100_000_000_000));
+        assert!(packages.is_empty() && dram.is_empty());
+        let how: Vec<&str> = findings.iter().map(|finding| finding.how.as_str()).collect();
+        assert_eq!(
+            how,
+            [
+                "200 W thermal design power / 96 logical CPUs x CPU time (no RAPL here; virtual machines rarely have it)",
+                "0.3725 W/GB x 100.0 GB = 37.2 W",
+            ]
+        );
+        assert!(findings.iter().all(|finding| finding.status == Status::Modelled && finding.fix.is_none()));
+    }
+
+    #[test]
+    fn counters_are_preferred_to_models() {
+        let (_root, options) = machine();
+        add_zone(&options, "intel-rapl:0", "package-0");
+        add_zone(&options, "intel-rapl:0/intel-rapl:0:0", "dram");
+        let Parts { findings, packages, dram, .. } = parts(&options).unwrap();
+        assert_eq!((packages.len(), dram.len()), (1, 1));
+        assert!(findings.iter().all(|finding| finding.status == Status::Measured), "{findings:?}");
+        assert_eq!(findings[0].how, "RAPL (1 package), shared by CPU time");
+    }
+
+    #[test]
+    fn a_virtual_machine_does_not_know_its_package() {
+        assert_eq!(siblings(CPUINFO), Some(96));
+        assert_eq!(siblings(&CPUINFO.replace("svm", "hypervisor svm")), None);
+        assert_eq!(siblings(""), None);
+        assert_eq!(count_cpus(""), 1);
+    }
+
+    #[test]
+    fn a_library_that_was_asked_for_must_work() {
+        let (root, options) = machine();
+        let options = ProbeOptions { nvml_lib: Some(root.path().join("none.so")), no_gpu: false, ..options };
+        let error = parts(&options).map(drop).unwrap_err().to_string();
+        assert!(error.starts_with("cannot use the NVML library ") && error.contains("none.so"), "{error}");
+        let without_proc = ProbeOptions { procfs: root.path().join("nothing"), ..options };
+        assert!(parts(&without_proc).map(drop).unwrap_err().to_string().contains("cpuinfo"));
+    }
 }

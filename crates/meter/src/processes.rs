@@ -4,7 +4,27 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the figures of processes are.
+/// What the meter asks about processes.
+pub(crate) trait ProcessTable: Send + std::fmt::Debug {
+    /// The identity of a running process, which its number is not: numbers are used again.
+    fn identify(&self, process: u32) -> Option<Root>;
+    /// What a tree used; `None` once its root has ended.
+    fn tree(&self, root: Root) -> Option<Usage>;
+    /// CPU time of this process itself, without its children.
+    fn own(&self) -> Option<Duration>;
+    /// CPU time of the host since it was started: everything but idling and waiting for disks.
+    fn host(&self) -> Option<Duration>;
+}
+
+/// The root of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Root {
+    pub(crate) process: u32,
+    /// When it started, in clock ticks since boot.
+    pub(crate) started: u64,
+}
+
+/// The table that the kernel keeps in `/proc`.
 #[derive(Debug, Clone)]
 pub(crate) struct Processes {
     root: PathBuf,
@@ -21,18 +41,12 @@ pub(crate) struct Usage {
     pub(crate) resident: u64,
 }
 
-/// CPU time of the whole host since it was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct HostTime {
-    /// Everything but idling and waiting for disks.
-    pub(crate) busy: Duration,
-}
-
 /// The figures of one process that are needed here.
 struct Stat {
     parent: u32,
     own_ticks: u64,
     reaped_ticks: u64,
+    started: u64,
     resident_pages: u64,
 }
 
@@ -45,10 +59,9 @@ impl Processes {
         }
     }
 
-    /// What a tree used; `None` if its root is gone. A member whose parent died before it is found through the subreaper that
-    /// adopted it, which the root of each trial's tree is.
-    pub(crate) fn tree(&self, root: u32) -> Option<Usage> {
-        self.stat(root)?;
+    /// A tree's members, each after its parent: a child that is reaped while the tree is read is then missed this time rather
+    /// than counted twice.
+    fn members(&self, root: u32) -> Vec<u32> {
         let mut members = vec![root];
         let mut index = 0;
         let mut everyone: Option<BTreeMap<u32, Vec<u32>>> = None;
@@ -62,32 +75,7 @@ impl Processes {
             }
             index += 1;
         }
-        let stats = members.iter().filter_map(|member| self.stat(*member));
-        let (mut ticks, mut pages) = (0, 0);
-        for stat in stats {
-            ticks += stat.own_ticks + stat.reaped_ticks;
-            pages += stat.resident_pages;
-        }
-        Some(Usage { cpu: self.time(ticks), resident: pages * self.page_bytes })
-    }
-
-    /// What one process used itself, without its children.
-    pub(crate) fn own(&self, process: u32) -> Option<Usage> {
-        let stat = self.stat(process)?;
-        Some(Usage { cpu: self.time(stat.own_ticks), resident: stat.resident_pages * self.page_bytes })
-    }
-
-    /// CPU time of the host.
-    pub(crate) fn host(&self) -> Option<HostTime> {
-        let text = std::fs::read_to_string(self.root.join("stat")).ok()?;
-        let mut fields = text.lines().next()?.split_whitespace().skip(1).map(str::parse::<u64>);
-        let mut ticks = 0;
-        // user nice system [idle iowait] irq softirq steal; guest time is in user already.
-        for index in 0..8 {
-            let value = fields.next()?.ok()?;
-            ticks += if index == 3 || index == 4 { 0 } else { value };
-        }
-        Some(HostTime { busy: self.time(ticks) })
+        members
     }
 
     fn time(&self, ticks: u64) -> Duration {
@@ -131,44 +119,141 @@ impl Processes {
             parent: u32::try_from(field(4)?).ok()?,
             own_ticks: field(14)? + field(15)?,
             reaped_ticks: field(16)? + field(17)?,
+            started: field(22)?,
             resident_pages: field(24)?,
         })
     }
 }
 
+impl ProcessTable for Processes {
+    fn identify(&self, process: u32) -> Option<Root> {
+        Some(Root { process, started: self.stat(process)?.started })
+    }
+
+    /// A member whose parent died before it is found through the subreaper that adopted it, which the root of each trial's
+    /// tree is.
+    fn tree(&self, root: Root) -> Option<Usage> {
+        if self.identify(root.process)? != root {
+            return None;
+        }
+        let stats = self.members(root.process).into_iter().filter_map(|member| self.stat(member));
+        let (mut ticks, mut pages) = (0, 0);
+        for stat in stats {
+            ticks += stat.own_ticks + stat.reaped_ticks;
+            pages += stat.resident_pages;
+        }
+        Some(Usage { cpu: self.time(ticks), resident: pages * self.page_bytes })
+    }
+
+    fn own(&self) -> Option<Duration> {
+        Some(self.time(self.stat(std::process::id())?.own_ticks))
+    }
+
+    fn host(&self) -> Option<Duration> {
+        let text = std::fs::read_to_string(self.root.join("stat")).ok()?;
+        let mut fields = text.lines().next()?.split_whitespace().skip(1).map(str::parse::<u64>);
+        let mut ticks = 0;
+        // user nice system [idle iowait] irq softirq [steal]; guest time is in user already, and what a hypervisor stole was
+        // not used here.
+        for index in 0..7 {
+            let value = fields.next()?.ok()?;
+            ticks += if index == 3 || index == 4 { 0 } else { value };
+        }
+        Some(self.time(ticks))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
+    use std::time::Instant;
 
     use super::*;
 
-    #[test]
-    fn a_tree_counts_children_that_ended_already() {
-        // The shell's child burns CPU and is reaped; its time must be in the tree's.
-        let mut shell = Command::new("sh")
-            .args(["-c", "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'; read line"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let processes = Processes::at(Path::new("/proc"));
-        let began = std::time::Instant::now();
-        let mut last = Usage::default();
-        while last.cpu < Duration::from_millis(50) || processes.tree(shell.id()).is_none() {
-            assert!(began.elapsed() < Duration::from_secs(30), "the tree used {last:?}");
-            last = processes.tree(shell.id()).unwrap();
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// A shell that runs a script and then waits for its input to end.
+    fn shell(script: &str) -> Child {
+        let script = format!("{script}; read line");
+        Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Looks at a tree until it satisfies a condition.
+    fn wait(processes: &Processes, root: Root, met: impl Fn(Usage) -> bool) -> Usage {
+        let began = Instant::now();
+        loop {
+            let usage = processes.tree(root).unwrap();
+            if met(usage) {
+                return usage;
+            }
+            assert!(began.elapsed() < DEADLINE, "the tree used {usage:?}");
             std::thread::yield_now();
         }
-        assert!(last.resident > 0);
-        drop(shell.stdin.take());
-        shell.wait().unwrap();
-        assert_eq!(processes.tree(shell.id()), None);
     }
 
     #[test]
-    fn the_host_was_busy_and_so_was_this_process() {
+    fn a_tree_counts_children_that_ended_already_and_never_falls() {
+        let mut shell =
+            shell("for n in 1 2 3; do sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'; done");
         let processes = Processes::at(Path::new("/proc"));
-        assert!(processes.host().unwrap().busy > Duration::ZERO);
-        assert!(processes.own(std::process::id()).is_some());
+        let root = processes.identify(shell.id()).unwrap();
+        // The shell's children burn CPU and are reaped; their time must be in the tree's.
+        let used = wait(&processes, root, |usage| usage.cpu >= Duration::from_millis(50));
+        assert!(used.resident > 0);
+        let later = wait(&processes, root, |usage| usage.cpu > used.cpu + Duration::from_millis(20));
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert_eq!(processes.tree(root), None);
+        assert!(later.cpu < DEADLINE);
+    }
+
+    #[test]
+    fn a_tree_reaches_grandchildren_that_still_run() {
+        let mut shell = shell("sh -c 'sh -c \"while :; do :; done\" & wait' & child=$!");
+        let processes = Processes::at(Path::new("/proc"));
+        let root = processes.identify(shell.id()).unwrap();
+        wait(&processes, root, |usage| usage.cpu >= Duration::from_millis(50));
+        let members = processes.members(shell.id());
+        assert!(members.len() >= 3, "{members:?}");
+        for member in members.iter().skip(1) {
+            let number = i32::try_from(*member).unwrap();
+            let process = rustix::process::Pid::from_raw(number).unwrap();
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+        }
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+    }
+
+    #[test]
+    fn a_number_that_is_used_again_is_another_process() {
+        let processes = Processes::at(Path::new("/proc"));
+        let root = processes.identify(std::process::id()).unwrap();
+        assert!(processes.tree(root).is_some());
+        assert_eq!(processes.tree(Root { started: root.started + 1, ..root }), None);
+        assert_eq!(processes.identify(u32::MAX), None);
+    }
+
+    #[test]
+    fn names_may_hold_anything() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("42")).unwrap();
+        let fields: Vec<String> = (3..=52).map(|number| (number * 10).to_string()).collect();
+        std::fs::write(root.path().join("42/stat"), format!("42 (a) R) {}", fields.join(" "))).unwrap();
+        let stat = Processes::at(root.path()).stat(42).unwrap();
+        assert_eq!((stat.parent, stat.own_ticks, stat.reaped_ticks), (40, 290, 330));
+        assert_eq!((stat.started, stat.resident_pages), (220, 240));
+    }
+
+    #[test]
+    fn busy_time_is_neither_idle_nor_stolen() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("stat"), "cpu  100 20 3 9999 9999 400 5000 77777 60 7\ncpu0 1\n")
+            .unwrap();
+        let processes = Processes::at(root.path());
+        assert_eq!(processes.host(), Some(processes.time(5523)));
         assert_eq!(Processes::at(Path::new("/nonexistent")).host(), None);
+        let here = Processes::at(Path::new("/proc"));
+        assert!(here.host().unwrap() > Duration::ZERO);
+        assert!(here.own().is_some());
     }
 }

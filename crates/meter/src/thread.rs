@@ -3,13 +3,16 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::doctor::Finding;
 use crate::host::{ConsumerId, HostMeter, HostSnapshot};
-use crate::probe::{Finding, Inventory};
+use crate::probe::Inventory;
 
 /// Counters are read at least this often: a wrap is hours away, but a gap is filled with the last interval's power.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Power without a counter is integrated from readings at least this close together.
+const POWER_PERIOD: Duration = Duration::from_millis(100);
 /// Requests waiting at most. Each attempt makes a handful, so a full queue means a device that blocks; callers then wait too.
 const QUEUE: usize = 256;
 
@@ -83,14 +86,126 @@ impl MeterHandle {
 
 fn run(mut meter: HostMeter, queue: &Receiver<Request>) {
     meter.sample(); // The first reading of a counter says nothing of the past: take it before anyone opens a window.
+    let mut due = Instant::now() + PERIOD;
     loop {
-        match queue.recv_timeout(PERIOD) {
+        let until_due = due.saturating_duration_since(Instant::now());
+        let patience = if meter.integrates() { until_due.min(POWER_PERIOD) } else { until_due };
+        match queue.recv_timeout(patience) {
+            // Each of these samples by itself.
             Ok(Request::Open(consumer, gpus)) => meter.open(consumer, &gpus),
             Ok(Request::Attach(consumer, root)) => meter.attach(consumer, root),
             Ok(Request::Close(consumer, final_cpu)) => meter.close(consumer, final_cpu),
             Ok(Request::Snapshot(reply)) => reply(meter.sample()),
+            Err(RecvTimeoutError::Timeout) if Instant::now() < due => {
+                meter.sample_power();
+                continue;
+            }
             Err(RecvTimeoutError::Timeout) => drop(meter.sample()),
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        due = Instant::now() + PERIOD;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::mpsc::{Sender, channel};
+
+    use gramwise_carbon::{Microjoules, Watts};
+
+    use super::*;
+    use crate::device::{Device, Raw, ReadError};
+    use crate::host_tests::{host_of, uuid};
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// Counts its readings, ten joules each, and tells a test that holds the other end when it is dropped.
+    struct Clicker {
+        readings: Arc<AtomicU64>,
+        _dropped: Sender<()>,
+        by_power: bool,
+    }
+
+    impl Device for Clicker {
+        fn name(&self) -> &'static str {
+            "clicker"
+        }
+
+        fn read(&mut self) -> Result<Raw, ReadError> {
+            let readings = self.readings.fetch_add(1, Ordering::SeqCst);
+            if self.by_power {
+                Ok(Raw::Power(Watts::new(10.0)))
+            } else {
+                Ok(Raw::Counter(readings * 10_000_000))
+            }
+        }
+
+        fn range(&self) -> Option<u64> {
+            None
+        }
+
+        fn max_power(&self) -> Option<Watts> {
+            None
+        }
+
+        fn usual_power(&self) -> Watts {
+            Watts::new(10.0)
+        }
+    }
+
+    fn spawn(by_power: bool) -> (MeterHandle, Receiver<()>, Arc<AtomicU64>) {
+        let (sender, dropped) = channel();
+        let readings = Arc::new(AtomicU64::new(0));
+        let clicker = Box::new(Clicker { readings: readings.clone(), _dropped: sender, by_power });
+        (MeterThread::spawn(host_of(vec![clicker], vec![], 0).0).unwrap(), dropped, readings)
+    }
+
+    fn snapshot(handle: &MeterHandle) -> HostSnapshot {
+        let (sender, receiver) = channel();
+        handle.snapshot(move |snapshot| sender.send(snapshot).unwrap());
+        receiver.recv_timeout(DEADLINE).unwrap()
+    }
+
+    #[test]
+    fn requests_are_carried_out_in_order_and_each_reads_first() {
+        let (handle, _dropped, _) = spawn(false);
+        let consumer = ConsumerId(1);
+        let before = snapshot(&handle);
+        handle.open(consumer, &[uuid(0)]);
+        handle.attach(consumer, std::process::id());
+        let other = handle.clone();
+        other.close(consumer, None);
+        let after = snapshot(&handle);
+        // Of the readings, at least those of attach and close fell into the window, and none before it.
+        assert!(after.consumers[&consumer].measured >= Microjoules::new(20_000_000), "{after:?}");
+        assert!(after.idle.measured >= before.idle.measured);
+        assert_eq!(handle.inventory().hostname, "scripted");
+        assert!(handle.findings().is_empty());
+    }
+
+    #[test]
+    fn the_thread_reads_by_itself_and_power_more_often() {
+        for (by_power, period) in [(false, PERIOD), (true, POWER_PERIOD)] {
+            let (handle, _dropped, readings) = spawn(by_power);
+            snapshot(&handle);
+            let (before, began) = (readings.load(Ordering::SeqCst), Instant::now());
+            while readings.load(Ordering::SeqCst) < before + 2 {
+                assert!(began.elapsed() < DEADLINE);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert!(began.elapsed() >= period * 3 / 2, "not more often than needed");
+        }
+    }
+
+    #[test]
+    fn the_thread_ends_with_its_last_handle() {
+        let (handle, dropped, _) = spawn(false);
+        let other = handle.clone();
+        drop(handle);
+        snapshot(&other);
+        drop(other);
+        let ended = dropped.recv_timeout(DEADLINE);
+        assert_eq!(ended, Err(RecvTimeoutError::Disconnected));
     }
 }

@@ -8,46 +8,59 @@ use crate::money::grams_to_step;
 use crate::state::{Phase, Step, Sweep, Trial};
 
 /// One in so many goes on from each rung.
-const REDUCTION: u32 = 3;
+const REDUCTION: usize = 3;
+
+/// Everyone who reached a rung, best first, and how many of them go on.
+struct Standing {
+    order: Vec<TrialId>,
+    keep: usize,
+}
+
+impl Standing {
+    /// `newer` is one trial as it is now, where the sweep may hold an older copy of it.
+    fn at(sweep: &Sweep, rung: u64, newer: Option<&Trial>) -> Self {
+        let known = sweep.trials.values().filter(|trial| newer.is_none_or(|newer| newer.id != trial.id));
+        let (ids, points): (Vec<TrialId>, Vec<Vec<f64>>) = known
+            .chain(newer)
+            .filter_map(|trial| Some((trial.id, costs(sweep, at_rung(trial, rung)?)?)))
+            .unzip();
+        let order: Vec<TrialId> = pareto_order(&points).into_iter().map(|index| ids[index]).collect();
+        let keep = (order.len() / REDUCTION).max(1);
+        Self { order, keep }
+    }
+
+    fn comparison(&self, sweep: &Sweep, trial: &Trial, rung: u64) -> Option<Comparison> {
+        let place = self.order.iter().position(|id| *id == trial.id)?;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Some(Comparison {
+            rung,
+            place: count(place + 1),
+            of: count(self.order.len()),
+            keep: count(self.keep),
+            values: finite(at_rung(trial, rung)?),
+            cut: self.order.get(self.keep - 1).copied(),
+            grams_left: grams_to_step(sweep, trial, sweep.spec.resource.max).get(),
+        })
+    }
+}
 
 /// The trial's place at a rung among all that reached it, `trial` as it is now (the sweep may hold an older copy).
 /// `None` if it has no finite objectives there.
 pub(crate) fn compare(sweep: &Sweep, trial: &Trial, rung: u64) -> Option<Comparison> {
-    let mut ids: Vec<TrialId> = Vec::new();
-    let mut points: Vec<Vec<f64>> = Vec::new();
-    let others = sweep.trials.values().filter(|other| other.id != trial.id);
-    for one in others.chain([trial]) {
-        if let Some(costs) = at_rung(one, rung).and_then(|point| costs(sweep, point)) {
-            ids.push(one.id);
-            points.push(costs);
-        }
-    }
-    let order = pareto_order(&points);
-    let place = order.iter().position(|&index| ids[index] == trial.id)?;
-    let of = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-    let keep = (of / REDUCTION).max(1);
-    let cut = order.get(keep as usize - 1).map(|&index| ids[index]);
-    Some(Comparison {
-        rung,
-        place: u32::try_from(place + 1).unwrap_or(u32::MAX),
-        of,
-        keep,
-        values: finite(at_rung(trial, rung)?),
-        cut,
-        grams_left: grams_to_step(sweep, trial, sweep.spec.resource.max).get(),
-    })
+    Standing::at(sweep, rung, Some(trial)).comparison(sweep, trial, rung)
 }
 
 /// The paused trial that has the best right to go on: at the highest rung, the best place that is kept.
 pub(crate) fn promotable(sweep: &Sweep) -> Option<(TrialId, Comparison)> {
     sweep.spec.rungs().into_iter().rev().find_map(|rung| {
-        sweep
-            .trials
-            .values()
-            .filter(|trial| trial.phase == Phase::Paused && current_rung(sweep, trial) == Some(rung))
-            .filter_map(|trial| Some((trial.id, compare(sweep, trial, rung)?)))
-            .filter(|(_, comparison)| comparison.place <= comparison.keep)
-            .min_by_key(|(_, comparison)| comparison.place)
+        let waits = |trial: &Trial| trial.phase == Phase::Paused && current_rung(sweep, trial) == Some(rung);
+        if !sweep.trials.values().any(waits) {
+            return None;
+        }
+        let standing = Standing::at(sweep, rung, None);
+        let mut kept = standing.order.iter().take(standing.keep).filter_map(|id| sweep.trials.get(id));
+        let trial = kept.find(|trial| waits(trial))?;
+        Some((trial.id, standing.comparison(sweep, trial, rung)?))
     })
 }
 

@@ -210,9 +210,13 @@ fn volume_gains(known: &[Vec<f64>], outlooks: &[Outlook]) -> Vec<f64> {
     let axes: Vec<Axis> = outlooks
         .iter()
         .enumerate()
-        .map(|(objective, outlook)| Axis::over(known.iter().map(|costs| costs[objective]), outlook.summary().0))
+        .map(|(objective, outlook)| {
+            Axis::over(known.iter().map(|costs| costs[objective]), outlook.summary().0)
+        })
         .collect();
-    let placed = |costs: &[f64]| -> Vec<f64> { costs.iter().zip(&axes).map(|(cost, axis)| axis.place(*cost)).collect() };
+    let placed = |costs: &[f64]| -> Vec<f64> {
+        costs.iter().zip(&axes).map(|(cost, axis)| axis.place(*cost)).collect()
+    };
     let known: Vec<Vec<f64>> = known.iter().map(|costs| placed(costs)).collect();
     let reference = vec![1.0; outlooks.len()];
     let nodes: Vec<Vec<f64>> = outlooks.iter().map(Outlook::nodes).collect();

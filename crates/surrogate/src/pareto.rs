@@ -14,6 +14,10 @@ pub fn front(points: &[Vec<f64>]) -> Vec<usize> {
 /// objective, because whoever names several puts the one that matters most first. Ties keep the given order.
 pub fn pareto_order(points: &[Vec<f64>]) -> Vec<usize> {
     let mut left: Vec<usize> = (0..points.len()).collect();
+    if points.iter().all(|point| point.len() < 2) {
+        left.sort_by(|&a, &b| first(&points[a]).total_cmp(&first(&points[b])));
+        return left;
+    }
     let mut ordered = Vec::with_capacity(points.len());
     while !left.is_empty() {
         let mut layer: Vec<usize> = left

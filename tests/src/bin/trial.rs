@@ -1,7 +1,7 @@
 //! A training script that does as it is told: burns CPU, reports a curve, and misbehaves where a test wants it to.
 //!
 //! The curve depends on `lr`: below 0.5 the error falls like 1/step towards a floor that grows with the distance of `lr` from 0.1;
-//! from 0.5 on it is lower at first and does not fall.
+//! from 0.5 on it is `lr` and does not fall.
 
 use std::env;
 use std::fs::{self, OpenOptions};
@@ -15,6 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// Whatever happens, a process that a test forgot is gone after this time.
 const LONGEST: Duration = Duration::from_secs(120);
 
+#[expect(clippy::zombie_processes, reason = "an orphan is what is wanted")]
 fn main() {
     let asked = Asked::from_arguments();
     if asked.deaf && env::var_os("TRIAL_IS_DEAF").is_none() {
@@ -27,13 +28,14 @@ fn main() {
     if asked.fork {
         // The middle process of a double fork: a session of its own, one child, gone.
         rustix::process::setsid().expect("a process that leads no group can found a session");
-        let daemon = this_program().args(["--linger", "--deaf"]).spawn().expect("this program can be started");
+        let daemon =
+            this_program().args(["--linger", "--deaf"]).spawn().expect("this program can be started");
         asked.note(daemon.id(), "daemon");
         return;
     }
     asked.note(std::process::id(), "trial");
     if let Some(file) = &asked.environment {
-        let text: String = env::vars().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let text = env::vars().fold(String::new(), |text, (name, value)| text + &name + "=" + &value + "\n");
         fs::write(format!("{file}-{}-{}", variable("TRIAL"), variable("ATTEMPT")), text).expect("can write");
     }
     if asked.daemon {
@@ -53,6 +55,12 @@ fn train(asked: &Asked) {
         Ok(text) if asked.checkpoint => text.trim().parse().expect("the checkpoint holds a number"),
         Ok(_) | Err(_) => 0,
     };
+    let wait_for = |file: &Option<String>| {
+        if let Some(file) = file.as_ref().filter(|_| trial >= asked.hold_from) {
+            rest(&|| fs::exists(file).unwrap_or(false));
+        }
+    };
+    wait_for(&asked.wait);
     for step in done + 1..=steps {
         burn(asked.step_ms);
         if asked.fail.is_some_and(|(_, at)| at == step) && attempt <= asked.fail_attempts {
@@ -64,14 +72,13 @@ fn train(asked: &Asked) {
         if asked.checkpoint {
             fs::write(&checkpoint, step.to_string()).expect("the checkpoint folder is there");
         }
-        if let Some(file) = asked.hold.as_ref().filter(|_| trial >= asked.hold_from) {
-            rest(&|| fs::exists(file).unwrap_or(false));
-        }
+        wait_for(&asked.hold);
     }
 }
 
 /// What the arguments say. Hyperparameters (`--lr=0.1`) are among them and are read from the environment instead.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Asked {
     /// CPU time of a step.
     step_ms: u64,
@@ -91,7 +98,9 @@ struct Asked {
     fork: bool,
     linger: bool,
     checkpoint: bool,
-    /// Wait after each step until this file is there ...
+    /// Wait before the first step until this file is there ...
+    wait: Option<String>,
+    /// ... and after each until this one is ...
     hold: Option<String>,
     /// ... from this trial on.
     hold_from: u32,
@@ -111,7 +120,9 @@ impl Asked {
                 "--ms" => asked.step_ms = next().parse().expect("milliseconds"),
                 "--stdout" => asked.stdout = true,
                 "--off-topic" => asked.off_topic = true,
-                "--fail" => asked.fail = Some((next().parse().expect("a code"), next().parse().expect("a step"))),
+                "--fail" => {
+                    asked.fail = Some((next().parse().expect("a code"), next().parse().expect("a step")));
+                }
                 "--fail-attempts" => asked.fail_attempts = next().parse().expect("a number"),
                 "--say" => asked.say = next(),
                 "--deaf" => asked.deaf = true,
@@ -119,6 +130,7 @@ impl Asked {
                 "--fork" => asked.fork = true,
                 "--linger" => asked.linger = true,
                 "--checkpoint" => asked.checkpoint = true,
+                "--wait" => asked.wait = Some(next()),
                 "--hold" => asked.hold = Some(next()),
                 "--hold-from" => asked.hold_from = next().parse().expect("a trial"),
                 "--pids" => asked.pids = Some(next()),
@@ -149,10 +161,9 @@ impl Asked {
 fn error_at(step: u64) -> f64 {
     let lr: f64 = env::var("GRAMWISE_PARAM_LR").map_or(0.1, |text| text.parse().expect("lr is a number"));
     if lr >= 0.5 {
-        return 0.2 + 0.01 * lr;
+        return lr;
     }
-    let floor = 0.05 + 0.1 * (lr.log10() + 1.0).abs();
-    floor + (0.9 - floor) / step as f64
+    0.05 + 0.1 * (lr.log10() + 1.0).abs() + 0.85 / step as f64
 }
 
 /// In one write, so that lines of several processes do not mix.

@@ -1,0 +1,132 @@
+//! What is measured, modelled and missing on a host, and the exact command that helps.
+
+use std::path::Path;
+
+use gramwise_carbon::Provenance;
+use serde::{Deserialize, Serialize};
+
+use crate::cpu_model::CorePower;
+use crate::memory_model;
+
+/// How well a component is metered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// By a counter of its own.
+    Measured,
+    /// By a model.
+    Modelled,
+    /// Not at all.
+    Missing,
+}
+
+/// What probing found about one component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The component.
+    pub component: String,
+    /// How well it is metered.
+    pub status: Status,
+    /// By what.
+    pub how: String,
+    /// The exact command that makes it better, if there is one.
+    pub fix: Option<String>,
+}
+
+/// A GPU that is metered.
+pub(crate) fn gpu(index: u32, name: &str, how: &str) -> Finding {
+    Finding {
+        component: format!("gpu {index} ({name})"),
+        status: Status::Measured,
+        how: how.to_owned(),
+        fix: None,
+    }
+}
+
+/// A GPU that cannot even be asked what it is.
+pub(crate) fn silent_gpu(index: u32, why: &str) -> Finding {
+    Finding {
+        component: format!("gpu {index}"),
+        status: Status::Missing,
+        how: format!("it does not answer: {why}"),
+        fix: Some(format!("sudo nvidia-smi --gpu-reset -i {index}")),
+    }
+}
+
+/// A machine with an NVIDIA card but no library is worth a hint; one without is not.
+pub(crate) fn no_nvml(why: &str) -> Finding {
+    let has_card = Path::new("/proc/driver/nvidia").exists() || Path::new("/dev/nvidia0").exists();
+    Finding {
+        component: "gpu".to_owned(),
+        status: Status::Missing,
+        how: if has_card { format!("NVML cannot be loaded: {why}") } else { "no NVIDIA GPU found".to_owned() },
+        fix: has_card.then(|| "ldconfig -p | grep libnvidia-ml  (install the driver's libraries, or name one with --nvml-lib)".to_owned()),
+    }
+}
+
+/// The counters' files are links, which `chmod -R` does not follow: they are named one by one. The first command lasts until
+/// the next boot, the second for good.
+pub(crate) fn forbidden(powercap: &Path, path: &Path, power: &CorePower) -> Finding {
+    let files = format!("{}/intel-rapl:*/energy_uj", powercap.display());
+    let rule = r#"SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/chmod a+r %S%p/energy_uj""#;
+    Finding {
+        component: "cpu".to_owned(),
+        status: Status::Modelled,
+        how: format!("{}; RAPL would measure it, but {} is not readable", in_words(power), path.display()),
+        fix: Some(format!(
+            "sudo chmod a+r {files}\nto keep it: echo '{rule}' | sudo tee /etc/udev/rules.d/70-gramwise.rules"
+        )),
+    }
+}
+
+/// Processors, with so many RAPL packages.
+pub(crate) fn processors(packages: usize, power: &CorePower) -> Finding {
+    let component = "cpu".to_owned();
+    if packages == 0 {
+        let how = format!("{} (no RAPL here; virtual machines rarely have it)", in_words(power));
+        return Finding { component, status: Status::Modelled, how, fix: None };
+    }
+    let how = format!("RAPL ({}), shared by CPU time", count(packages, "package"));
+    Finding { component, status: Status::Measured, how, fix: None }
+}
+
+/// Installed memory, with so many RAPL zones of its own.
+pub(crate) fn memory(dram: usize, bytes: u64) -> Finding {
+    let component = "memory".to_owned();
+    if dram == 0 {
+        let (gigabytes, watts) = (bytes as f64 / 1e9, memory_model::power(bytes).get());
+        let how = format!("{} W/GB x {gigabytes:.1} GB = {watts:.1} W", memory_model::WATTS_PER_GB);
+        return Finding { component, status: Status::Modelled, how, fix: None };
+    }
+    let how = format!("RAPL ({}), shared by resident memory", count(dram, "dram zone"));
+    Finding { component, status: Status::Measured, how, fix: None }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn in_words(power: &CorePower) -> String {
+    match power.provenance {
+        Provenance::Measured | Provenance::Modelled => power.how.clone(),
+        Provenance::Estimated => format!("estimated: {}", power.how),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu_model::core_power;
+
+    #[test]
+    fn what_may_not_be_read_comes_with_the_command_that_helps() {
+        let power = core_power("AMD EPYC", None);
+        let powercap = Path::new("/sys/class/powercap");
+        let finding = forbidden(powercap, &powercap.join("intel-rapl:0/energy_uj"), &power);
+        assert_eq!(finding.status, Status::Modelled);
+        let fix = finding.fix.unwrap();
+        assert_eq!(fix.lines().next(), Some("sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"));
+        assert!(fix.contains("/etc/udev/rules.d/"));
+        assert!(finding.how.starts_with("estimated: "), "{}", finding.how);
+    }
+}

@@ -1,0 +1,243 @@
+//! What a host's books must show, with scripted devices, processes and time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gramwise_carbon::{Energy, Joules, Provenance, Watts};
+
+use crate::clock::Moment;
+use crate::cpu_model::CorePower;
+use crate::device::{Device, ReadError};
+use crate::gauge::Gauge;
+use crate::host::{ConsumerId, HostMeter, HostSnapshot, Parts};
+use crate::line::Line;
+use crate::probe::Inventory;
+use crate::processes::{ProcessTable, Root, Usage};
+use crate::replay::{Replay, counter, gone};
+
+/// Processes that use what the test says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scripted(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) trees: BTreeMap<u32, Usage>,
+    pub(crate) own: Duration,
+    pub(crate) host: Duration,
+}
+
+impl Scripted {
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut Table)) {
+        change(&mut self.0.lock().unwrap());
+    }
+
+    /// A tree's totals: CPU milliseconds and resident megabytes (of 2^20).
+    pub(crate) fn tree(&self, process: u32, cpu_ms: u64, megabytes: u64) {
+        let usage = Usage { cpu: Duration::from_millis(cpu_ms), resident: megabytes << 20 };
+        self.edit(|table| {
+            table.trees.insert(process, usage);
+        });
+    }
+}
+
+impl ProcessTable for Scripted {
+    fn identify(&self, process: u32) -> Option<Root> {
+        self.0.lock().unwrap().trees.contains_key(&process).then_some(Root { process, started: 0 })
+    }
+
+    fn tree(&self, root: Root) -> Option<Usage> {
+        self.0.lock().unwrap().trees.get(&root.process).copied()
+    }
+
+    fn own(&self) -> Option<Duration> {
+        Some(self.0.lock().unwrap().own)
+    }
+
+    fn host(&self) -> Option<Duration> {
+        Some(self.0.lock().unwrap().host)
+    }
+}
+
+const ONE: ConsumerId = ConsumerId(1);
+const TWO: ConsumerId = ConsumerId(2);
+
+/// A host whose modelled core draws 10 W.
+pub(crate) fn host(gpus: Vec<Replay>, packages: Vec<Replay>, memory_bytes: u64) -> (HostMeter, Scripted) {
+    let boxed = |replay: Replay| Box::new(replay) as Box<dyn Device>;
+    host_of(gpus.into_iter().map(boxed).collect(), packages.into_iter().map(boxed).collect(), memory_bytes)
+}
+
+pub(crate) fn host_of(
+    gpus: Vec<Box<dyn Device>>,
+    packages: Vec<Box<dyn Device>>,
+    memory_bytes: u64,
+) -> (HostMeter, Scripted) {
+    let processes = Scripted::default();
+    let line = |device: Box<dyn Device>| Line::new(Gauge::new(device));
+    let meter = HostMeter::assemble(Parts {
+        inventory: Inventory {
+            hostname: "scripted".to_owned(),
+            cpu_model: "scripted".to_owned(),
+            cpus: 4,
+            memory_bytes,
+            gpus: Vec::new(),
+        },
+        findings: Vec::new(),
+        gpus: gpus.into_iter().enumerate().map(|(index, replay)| (uuid(index), line(replay))).collect(),
+        packages: packages.into_iter().map(line).collect(),
+        dram: Vec::new(),
+        core_power: CorePower {
+            watts: Watts::new(10.0),
+            provenance: Provenance::Modelled,
+            how: String::new(),
+        },
+        processes: Box::new(processes.clone()),
+    });
+    (meter, processes)
+}
+
+pub(crate) fn uuid(index: usize) -> String {
+    format!("GPU-{index}")
+}
+
+fn joules(amount: f64, provenance: Provenance) -> Energy {
+    Energy::new(Joules::new(amount).to_exact(), provenance)
+}
+
+fn measured(amount: f64) -> Energy {
+    joules(amount, Provenance::Measured)
+}
+
+fn modelled(amount: f64) -> Energy {
+    joules(amount, Provenance::Modelled)
+}
+
+pub(crate) fn balanced(snapshot: &HostSnapshot) -> bool {
+    let HostSnapshot { at: _, total, idle, overhead, other, consumers } = snapshot;
+    consumers.values().fold(*idle + *overhead + *other, |sum, one| sum + *one) == *total
+}
+
+#[test]
+fn a_gpu_is_paid_by_its_lease_idle_included_and_is_idle_otherwise() {
+    let (mut meter, _) = host(vec![Replay::new([0.0, 10.0, 40.0, 45.0].map(counter))], vec![], 0);
+    meter.sample_at(Moment::at(0.0));
+    meter.open_at(Moment::at(1.0), ONE, &[uuid(0)]);
+    meter.close_at(Moment::at(2.0), ONE, None);
+    let snapshot = meter.sample_at(Moment::at(3.0));
+    assert_eq!(snapshot.consumers[&ONE], measured(30.0));
+    assert_eq!(snapshot.idle, measured(15.0));
+    assert!(balanced(&snapshot));
+}
+
+#[test]
+fn one_gpu_has_one_payer() {
+    let (mut meter, _) = host(vec![Replay::new([0.0, 10.0, 30.0, 70.0].map(counter))], vec![], 0);
+    meter.open_at(Moment::at(0.0), ONE, &[uuid(0)]);
+    meter.open_at(Moment::at(1.0), TWO, &[uuid(0), "GPU-unknown".to_owned()]);
+    meter.close_at(Moment::at(2.0), TWO, None);
+    let snapshot = meter.sample_at(Moment::at(3.0));
+    assert_eq!(snapshot.consumers[&ONE], measured(70.0));
+    assert_eq!(snapshot.consumers[&TWO], Energy::ZERO);
+}
+
+#[test]
+fn a_measured_package_is_split_over_all_that_was_busy() {
+    let (mut meter, processes) =
+        host(vec![], vec![Replay::new([0.0, 0.0, 0.0, 100.0, 130.0].map(counter))], 0);
+    processes.tree(7, 0, 0);
+    meter.sample_at(Moment::at(0.0));
+    meter.open_at(Moment::at(0.0), ONE, &[]);
+    meter.attach_at(Moment::at(0.0), ONE, 7);
+    processes.tree(7, 500, 0);
+    processes.edit(|table| (table.own, table.host) = (Duration::from_millis(100), Duration::from_secs(1)));
+    let snapshot = meter.sample_at(Moment::at(1.0));
+    assert_eq!(snapshot.consumers[&ONE], modelled(50.0));
+    assert_eq!(snapshot.overhead, modelled(10.0));
+    assert_eq!(snapshot.other, modelled(40.0));
+    let quiet = meter.sample_at(Moment::at(2.0));
+    assert_eq!(quiet.idle, measured(30.0), "nobody was busy");
+    assert!(balanced(&quiet));
+}
+
+#[test]
+fn without_a_counter_only_our_own_cpu_time_is_charged() {
+    let (mut meter, processes) = host(vec![], vec![], 0);
+    processes.tree(7, 2000, 0);
+    meter.open_at(Moment::at(0.0), ONE, &[]);
+    meter.attach_at(Moment::at(0.0), ONE, 7);
+    processes.edit(|table| (table.own, table.host) = (Duration::from_millis(300), Duration::from_secs(60)));
+    let snapshot = meter.sample_at(Moment::at(1.0));
+    assert_eq!(snapshot.consumers[&ONE], modelled(20.0), "from the tree's beginning");
+    assert_eq!((snapshot.overhead, snapshot.other), (modelled(3.0), Energy::ZERO));
+    assert_eq!(snapshot.total, modelled(23.0));
+}
+
+#[test]
+fn a_trees_last_cpu_time_is_charged_once_and_a_reading_that_falls_charges_nothing() {
+    let (mut meter, processes) = host(vec![], vec![], 0);
+    processes.tree(7, 1000, 0);
+    meter.open_at(Moment::at(0.0), ONE, &[]);
+    meter.attach_at(Moment::at(0.0), ONE, 7);
+    meter.sample_at(Moment::at(1.0));
+    processes.tree(7, 400, 0); // A member left the tree.
+    assert_eq!(meter.sample_at(Moment::at(2.0)).consumers[&ONE], modelled(10.0));
+    processes.tree(7, 1200, 0);
+    assert_eq!(meter.sample_at(Moment::at(3.0)).consumers[&ONE], modelled(12.0));
+    processes.edit(|table| table.trees.clear());
+    meter.close_at(Moment::at(4.0), ONE, Some(Duration::from_millis(1500)));
+    meter.close_at(Moment::at(4.0), ONE, Some(Duration::from_millis(9500)));
+    assert_eq!(meter.sample_at(Moment::at(5.0)).consumers[&ONE], modelled(15.0));
+}
+
+#[test]
+fn opening_twice_charges_once() {
+    let (mut meter, processes) = host(vec![], vec![], 0);
+    processes.tree(7, 1000, 0);
+    meter.open_at(Moment::at(0.0), ONE, &[]);
+    meter.attach_at(Moment::at(0.0), ONE, 7);
+    meter.sample_at(Moment::at(1.0));
+    meter.open_at(Moment::at(2.0), ONE, &[]);
+    meter.attach_at(Moment::at(2.0), ONE, 7);
+    assert_eq!(meter.sample_at(Moment::at(3.0)).consumers[&ONE], modelled(10.0));
+}
+
+#[test]
+fn memory_is_paid_by_what_is_resident_and_the_rest_is_idle() {
+    let gigabytes = 32 << 30;
+    let (mut meter, processes) = host(vec![], vec![], gigabytes);
+    processes.tree(7, 0, 8 << 10);
+    meter.open_at(Moment::at(0.0), ONE, &[]);
+    meter.attach_at(Moment::at(0.0), ONE, 7);
+    let snapshot = meter.sample_at(Moment::at(100.0));
+    let all = gigabytes as f64 / 1e9 * 0.3725 * 100.0;
+    assert_eq!(snapshot.total, modelled(all));
+    let share = snapshot.consumers[&ONE].total().joules().get();
+    assert!((share - all / 4.0).abs() <= 1e-6, "{share} J of {all} J");
+    assert!(balanced(&snapshot));
+}
+
+#[test]
+fn memory_does_not_burn_while_the_machine_sleeps() {
+    let (mut meter, _) = host(vec![], vec![], 1 << 30);
+    meter.sample_at(Moment::at(1.0));
+    let woken = Moment { boot: Duration::from_secs(9000), awake: Duration::from_secs(2) };
+    let snapshot = meter.sample_at(woken);
+    assert_eq!(snapshot.total, modelled(1.073_741_824 * 0.3725));
+    assert_eq!(snapshot.at, woken.boot);
+}
+
+#[test]
+fn a_lost_gpu_leaves_an_estimate_in_its_payers_account() {
+    let (mut meter, _) = host(vec![Replay::new([counter(0.0), counter(200.0), gone()])], vec![], 0);
+    meter.open_at(Moment::at(0.0), ONE, &[uuid(0)]);
+    meter.sample_at(Moment::at(1.0));
+    let snapshot = meter.sample_at(Moment::at(2.0));
+    assert_eq!(snapshot.consumers[&ONE], measured(200.0) + joules(200.0, Provenance::Estimated));
+}
+
+#[test]
+fn replay_is_a_device_like_any_other() {
+    crate::contract::check_description(&Replay::new([]));
+    assert!(matches!(Replay::new([]).read(), Err(ReadError::Retry(_))));
+}

@@ -1,0 +1,122 @@
+//! Simulated worlds: the same core as in production, thousands of faults, every invariant after every fact.
+//!
+//! `GRAMWISE_WORLDS=10000 cargo test --release -p gramwise-sim --test worlds` runs the long campaign.
+
+use gramwise_carbon::CarbonFactors;
+use gramwise_model::SweepSpec;
+use gramwise_model::rows::{Account, Outcome};
+use gramwise_search::{Fact, Phase, State, apply};
+use gramwise_sim::{Cluster, History, Weather};
+
+fn spec(checkpoint: bool, objectives: &str, budget: &str) -> SweepSpec {
+    let yaml = format!(
+        "name: world\n\
+         command: [\"train\", \"${{args}}\"]\n\
+         objectives: {objectives}\n\
+         parameters:\n  lr: {{distribution: log_uniform_values, min: 0.0001, max: 1.0}}\n  \
+         opt: {{values: [sgd, adam]}}\n  momentum: {{min: 0.0, max: 0.99, when: {{opt: sgd}}}}\n\
+         resource: {{name: epoch, min: 1, max: 27, checkpoint: {checkpoint}}}\n\
+         budget: {budget}\n\
+         prune: {{gain_per_kg: auto, grace: 1, audit: 0.1}}\n\
+         seed: 11\n"
+    );
+    SweepSpec::from_yaml(&yaml).expect("a legal sweep").0
+}
+
+const ONE: &str = "[{name: error, goal: minimize}]";
+const TWO: &str = "[{name: error, goal: minimize}, {name: co2e, goal: minimize}]";
+
+fn factors() -> CarbonFactors {
+    CarbonFactors::yearly(Some("FR"), None).expect("France is in the table")
+}
+
+fn world(seed: u64, weather: Weather) -> History {
+    let spec = spec(!seed.is_multiple_of(3), if seed.is_multiple_of(2) { ONE } else { TWO }, "{trials: 40}");
+    Cluster::new(seed, 1 + seed % 4, weather)
+        .run(spec, factors())
+        .unwrap_or_else(|fault| panic!("world {seed}: {fault}"))
+}
+
+fn campaign() -> u64 {
+    std::env::var("GRAMWISE_WORLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+}
+
+#[test]
+fn storms_lose_nothing_and_book_nothing_twice() {
+    let mut restarts = 0;
+    for seed in 0..campaign() {
+        let history = world(seed, Weather::STORM);
+        restarts += history.restarts;
+        let sweep = history.state.sweeps.values().next().expect("one sweep");
+        assert_eq!(sweep.trials.len(), 40, "world {seed}");
+        for trial in sweep.trials.values() {
+            assert!(
+                matches!(trial.phase, Phase::Completed | Phase::Pruned | Phase::Paused),
+                "world {seed}: trial {} ended as {:?}",
+                trial.id,
+                trial.phase
+            );
+            // A trial that finished is never run again.
+            let finished =
+                trial.attempts.iter().position(|attempt| attempt.outcome == Some(Outcome::Finished));
+            assert!(finished.is_none_or(|index| index + 1 == trial.attempts.len()), "world {seed}");
+        }
+        // What was lost with dead workers is in `lost`, and only that.
+        let lost = sweep.accounts.get(&Account::Lost).copied().unwrap_or_default();
+        let by_attempts: u64 = sweep
+            .trials
+            .values()
+            .flat_map(|trial| &trial.attempts)
+            .filter(|attempt| attempt.outcome == Some(Outcome::Lost) && attempt.account == Account::Lost)
+            .map(|attempt| attempt.total.energy.total().get())
+            .sum();
+        assert_eq!(lost.energy.total().get(), by_attempts, "world {seed}");
+    }
+    assert!(restarts > campaign(), "the coordinator was started again {restarts} times");
+}
+
+#[test]
+fn the_same_seed_and_the_same_reports_give_the_same_decisions() {
+    for seed in 0..4 {
+        assert_eq!(world(seed, Weather::STORM), world(seed, Weather::STORM));
+    }
+    assert_ne!(world(4, Weather::STORM).facts, world(5, Weather::STORM).facts);
+}
+
+#[test]
+fn a_journal_replayed_from_any_point_gives_the_same_state() {
+    let history = world(1, Weather::STORM);
+    let mut state = State::default();
+    let half = history.facts.len() / 2;
+    for fact in &history.facts[..half] {
+        apply(&mut state, fact);
+    }
+    // As it is stored: through JSON and back.
+    for fact in &history.facts[half..] {
+        let text = serde_json::to_string(fact).expect("a fact has a JSON form");
+        let read: Fact = serde_json::from_str(&text).expect("and can be read from it");
+        assert_eq!(&read, fact);
+        apply(&mut state, &read);
+    }
+    assert_eq!(state, history.state);
+}
+
+#[test]
+fn in_calm_weather_trials_are_completed_pruned_and_paused() {
+    let history = world(2, Weather::default());
+    let [completed, pruned, paused, failed] = history.fates();
+    assert!(completed >= 1 && pruned >= 1 && paused >= 10, "{:?}", history.fates());
+    assert_eq!(failed, 0);
+}
+
+#[test]
+fn a_hard_budget_is_not_overstepped() {
+    for seed in 0..10 {
+        let limit = 0.5;
+        let spec = spec(true, ONE, &format!("{{trials: 1000, co2e: {limit} g}}"));
+        let history = Cluster::new(seed, 3, Weather::default()).run(spec, factors()).expect("the world ends");
+        let spent = history.state.sweeps.values().next().expect("one sweep").spent().co2e.grams().get();
+        assert!(spent <= limit, "world {seed}: {spent} g of {limit} g");
+        assert!(spent > 0.5 * limit, "world {seed} ended at {spent} g of {limit} g");
+    }
+}
