@@ -5,7 +5,7 @@
 epoch=1
 while [ "$epoch" -le "$GRAMWISE_STEPS" ]; do
     work=0
-    while [ "$work" -lt 20000 ]; do work=$((work + 1)); done
+    while [ "$work" -lt 60000 ]; do work=$((work + 1)); done
     case $GRAMWISE_PARAM_LR in
         0.9) error=30 ;;
         *) error=$((10 + 30 * ${GRAMWISE_PARAM_LR#0.} / 10 + 80 / epoch)) ;;

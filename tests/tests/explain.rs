@@ -21,7 +21,7 @@ fn pruned() -> &'static Place {
         let place = Place::new();
         let lr = vec![0.3, 0.2, 0.1, 0.95, 0.94, 0.93, 0.92, 0.91, 0.9, 0.89, 0.88, 0.6];
         let sweep = Sweep { lr, steps: 12, judged_from: 4, ..Sweep::default() };
-        sweep.told("--ms 45").write(&place);
+        sweep.told("--ms 60").write(&place);
         place.run_sweep(&["--slots", "1"]).expect(0);
         place
     })

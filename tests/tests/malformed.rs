@@ -30,8 +30,9 @@ fn refuses(arguments: &[&str]) {
         let (line, column) =
             position.trim_start_matches("line ").split_once(", column ").expect("a place has a line");
 
-        let done = place.gramwise(arguments).expect(2);
         let name = file.display();
+        let done = place.gramwise(arguments);
+        assert_eq!(done.code, Some(2), "{name}\n{done}");
         assert_eq!(done.stdout, "", "{name}");
         let said = &done.stderr;
         let places = said.lines().filter(|line| line.trim_start().starts_with("--> ")).count();

@@ -112,7 +112,7 @@ pub(crate) enum Command {
     },
     /// What all sweeps of the database cost.
     History {
-        /// Sum by these [default: name].
+        /// Sum by these, several by commas.
         #[arg(long, value_enum, value_delimiter = ',')]
         group_by: Vec<By>,
         #[command(flatten)]

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use gramwise_carbon::GramsCo2e;
 use gramwise_model::SweepId;
 use gramwise_model::rows::{SweepRecord, SweepState, TrialState};
 use gramwise_report::{report, units};
@@ -98,8 +99,13 @@ fn shown(record: &SweepRecord, elapsed: Duration) -> Shown {
             .objectives
             .iter()
             .filter_map(|objective| {
-                let value = best.metrics.get(&objective.name)?;
-                Some(format!("{} {}", objective.name, value.as_f64().map_or("-".to_owned(), units::number)))
+                let value = best.metrics.get(&objective.name)?.as_f64()?;
+                let words = if objective.is_co2e() {
+                    units::grams(GramsCo2e::new(value))
+                } else {
+                    units::number(value)
+                };
+                Some(format!("{} {words}", objective.name))
             })
             .collect();
         lines.push(format!("best: trial {} ({})", best.trial, values.join(", ")));

@@ -163,6 +163,9 @@ impl Driver {
             effects: Vec::new(),
             held: Vec::new(),
         };
+        if let Some(sweep) = resume {
+            driver.carry_out(&Command::Resume { sweep })?;
+        }
         driver.give_up_workers()?;
         let (inbox, messages) = tokio::sync::mpsc::channel(INBOX);
         let runtime = tokio::runtime::Handle::current();

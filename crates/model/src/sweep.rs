@@ -61,7 +61,7 @@ pub struct Resource {
     pub name: String,
     /// The first step at which a trial may be judged, from 1.
     pub min: u64,
-    /// The step at which a trial is complete.
+    /// The step at which a trial is complete; [`Resource::OPEN`] where the file does not say.
     pub max: u64,
     /// Can a trial go on from `$GRAMWISE_CHECKPOINT_DIR` after it was stopped?
     pub checkpoint: bool,
@@ -169,6 +169,16 @@ pub struct Defer {
     pub max_g_per_kwh: f64,
 }
 
+impl Resource {
+    /// What `max` is when the sweep file has no `resource`: trials run to their own end.
+    pub const OPEN: u64 = u64::MAX;
+
+    /// Has the sweep file no `resource`? Nothing is then known of how far a trial is, so none is judged on its way.
+    pub fn is_open(&self) -> bool {
+        self.max == Self::OPEN
+    }
+}
+
 impl SweepSpec {
     /// Reads a sweep file. All faults are returned together, each with its place in the text and a hint;
     /// warnings (legal, but probably not meant) come beside the sweep.
@@ -187,6 +197,9 @@ impl SweepSpec {
     /// The steps at which trials are compared: `min`, then each three times the last, below `max`.
     /// Factor 3 as in Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), section 3.
     pub fn rungs(&self) -> Vec<u64> {
+        if self.resource.is_open() {
+            return Vec::new();
+        }
         let first = self.resource.min.max(self.prune.grace).max(1);
         std::iter::successors(Some(first), |step| step.checked_mul(3))
             .take_while(|step| *step < self.resource.max)

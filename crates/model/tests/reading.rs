@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use gramwise_carbon::{GramsCo2e, Joules};
-use gramwise_model::{Distribution, GainPerKg, Goal, Method, Problems, RetryAction, SweepSpec, Value};
+use gramwise_model::{
+    Distribution, GainPerKg, Goal, Method, Problems, Resource, RetryAction, SweepSpec, Value,
+};
 
 const DIGITS: &str = include_str!("good/digits.yaml");
 const WANDB: &str = include_str!("good/wandb.yaml");
@@ -62,7 +64,7 @@ fn a_weights_and_biases_file_is_read_unchanged() {
     assert_eq!(spec.command, command);
     assert_eq!(spec.primary().goal, Goal::Maximize);
     assert_eq!(spec.budget.trials, Some(40));
-    assert_eq!(spec.prune.gain_per_kg, Some(GainPerKg::Auto));
+    assert!(spec.resource.is_open() && spec.prune.gain_per_kg.is_none(), "nothing says how far a trial is");
     assert_eq!(*find(&spec, "epochs"), Distribution::Constant(Value::Int(30)));
     assert_eq!(*find(&spec, "layers"), Distribution::IntUniform { min: 1, max: 8 });
     assert_eq!(*find(&spec, "noise"), Distribution::Uniform { min: 0.0, max: 0.5 });
@@ -86,7 +88,10 @@ fn a_program_alone_gets_the_usual_command() {
     let (spec, warnings) = SweepSpec::from_yaml(text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(spec.command, ["/usr/bin/env", "python", "train.py", "${args}"]);
     assert_eq!((spec.name.as_str(), spec.primary().goal), ("sweep", Goal::Minimize));
-    assert_eq!((spec.resource.name.as_str(), spec.resource.max, spec.prune.grace), ("step", 1, 1));
+    assert_eq!(
+        (spec.resource.name.as_str(), spec.resource.max, spec.prune.grace),
+        ("step", Resource::OPEN, 1)
+    );
     assert_eq!(warnings, Problems::default());
 }
 

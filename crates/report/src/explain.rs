@@ -50,6 +50,10 @@ pub(crate) fn verdict_of(record: &SweepRecord, row: &TrialRow) -> Option<Verdict
 /// The decision that counts in words, if there is one.
 pub(crate) fn fate(screen: &mut Screen, record: &SweepRecord, row: &TrialRow) {
     let Some(last) = last(record, row) else { return };
+    if row.state == TrialState::Completed && matches!(last.verdict, Some(Verdict::Prune | Verdict::Pause)) {
+        screen.more("it was through before the word to stop reached it");
+        return;
+    }
     for line in explain_words::long(last.because, last.verdict, &record.sweep.spec) {
         screen.more(&line);
     }
@@ -58,7 +62,8 @@ pub(crate) fn fate(screen: &mut Screen, record: &SweepRecord, row: &TrialRow) {
 /// `trial 17 was pruned at epoch 6`.
 pub(crate) fn headline(record: &SweepRecord, row: &TrialRow) -> String {
     let resource = &record.sweep.spec.resource.name;
-    let at = last(record, row).map_or(row.step, |last| last.step);
+    let decided_at = || last(record, row).map_or(row.step, |last| last.step);
+    let at = if row.state == TrialState::Completed { row.step } else { decided_at() };
     let fate = match row.state {
         TrialState::Waiting => "is waiting",
         TrialState::Running => "is running",

@@ -100,7 +100,16 @@ fn given_up(record: &SweepRecord) -> Vec<&Because> {
     for row in record.decisions.iter().filter(|row| row.because != Because::Stale) {
         last.insert(row.trial, (row.verdict, &row.because));
     }
-    last.into_values()
+    // A trial that was through before the word to stop reached it was not given up.
+    let is_given_up = |trial: &TrialRow| match trial.state {
+        TrialState::Pruned | TrialState::Paused | TrialState::Stopping => true,
+        TrialState::Waiting | TrialState::Running | TrialState::Completed | TrialState::Failed => false,
+    };
+    record
+        .trials
+        .iter()
+        .filter(|trial| is_given_up(trial))
+        .filter_map(|trial| last.remove(&trial.id))
         .filter(|(verdict, _)| matches!(verdict, Verdict::Prune | Verdict::Pause))
         .map(|(_, because)| because)
         .collect()

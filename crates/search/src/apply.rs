@@ -1,6 +1,8 @@
 //! How one fact changes the state. Nothing is decided here, and nothing can go wrong: a journal that names what no
 //! earlier fact created was not written by this program.
 
+use std::time::Duration;
+
 use gramwise_carbon::Footprint;
 use gramwise_model::AttemptId;
 use gramwise_model::rows::{Account, Verdict};
@@ -20,6 +22,9 @@ pub fn apply(state: &mut State, fact: &Fact) {
         Fact::SweepSubmitted { sweep, spec, factors, by: _, at } => {
             state.last_sweep = state.last_sweep.max(sweep.0);
             state.sweeps.insert(*sweep, Sweep::submitted(*sweep, spec, factors, *at));
+        }
+        Fact::SweepResumed { sweep, away_ms } => {
+            state.sweeps.get_mut(sweep).expect(CREATED).away += Duration::from_millis(*away_ms);
         }
         Fact::WorkerJoined { sweep, worker, description: _, at } => {
             state.workers.insert(worker.clone(), Worker::joined(*sweep, *at));

@@ -16,6 +16,11 @@ pub enum Command {
         /// `user@host`.
         by: String,
     },
+    /// Take a sweep up again that an earlier coordinator left.
+    Resume {
+        /// The sweep.
+        sweep: SweepId,
+    },
     /// A worker has a free slot and asks for one trial.
     Ask {
         /// The worker.

@@ -29,6 +29,14 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             by: by.clone(),
             at: now,
         }]),
+        Command::Resume { sweep } => {
+            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            let workers = state.workers.values().filter(|worker| worker.sweep == sweep.id);
+            // It was left when it was last heard of.
+            let left = workers.map(|worker| worker.heard_at).max().unwrap_or(sweep.submitted_at);
+            let away_ms = u64::try_from(now.since(left).as_millis()).unwrap_or(u64::MAX);
+            Ok(vec![Fact::SweepResumed { sweep: sweep.id, away_ms }])
+        }
         Command::Ask { worker, description, request, free_gpus } => {
             ask::decide_ask(state, &ask::Question { worker, description, request: *request, free_gpus }, now)
         }

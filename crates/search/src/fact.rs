@@ -23,6 +23,13 @@ pub enum Fact {
         /// When.
         at: Timestamp,
     },
+    /// A coordinator took the sweep up again.
+    SweepResumed {
+        /// The sweep.
+        sweep: SweepId,
+        /// Milliseconds since it was last heard of: they do not count as its wall time.
+        away_ms: u64,
+    },
     /// A worker asked for work for the first time.
     WorkerJoined {
         /// The sweep it serves.
@@ -211,6 +218,7 @@ impl Fact {
     pub fn sweep(&self) -> SweepId {
         match self {
             Self::SweepSubmitted { sweep, .. }
+            | Self::SweepResumed { sweep, .. }
             | Self::WorkerJoined { sweep, .. }
             | Self::WorkerGone { sweep, .. }
             | Self::TrialProposed { sweep, .. }
@@ -231,6 +239,7 @@ impl Fact {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::SweepSubmitted { .. } => "sweep_submitted",
+            Self::SweepResumed { .. } => "sweep_resumed",
             Self::WorkerJoined { .. } => "worker_joined",
             Self::WorkerGone { .. } => "worker_gone",
             Self::TrialProposed { .. } => "trial_proposed",

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use gramwise_carbon::{GramsCo2e, Joules};
+use gramwise_carbon::{Footprint, GramsCo2e, Joules};
 use gramwise_model::Timestamp;
 
 use crate::fact::Reservation;
-use crate::state::{Sweep, Trial};
+use crate::state::{Step, Sweep, Trial};
 
 /// A reservation is this much more than the prediction: most trials then stay inside it, and the rest is caught by the
 /// hard stop.
@@ -14,21 +14,25 @@ const PRUDENCE: f64 = 1.5;
 /// The time between the decision to stop and the last joule: one reporting period, and the trial's grace.
 const REACTION: Duration = Duration::from_secs(2);
 
-/// Predicted grams for taking a trial from where it is to `step`, from its own grams per step, else from the median
-/// of the other trials'; zero where nothing is known yet.
+/// Predicted grams for taking a trial from where it is to `step`, from its own grams per step
+/// and the mean of all trials'; zero where nothing is known yet.
 pub(crate) fn grams_to_step(sweep: &Sweep, trial: &Trial, step: u64) -> GramsCo2e {
     let steps = step.saturating_sub(trial.last_step()) as f64;
-    GramsCo2e::new(steps * per_step(sweep, trial, grams_per_step).unwrap_or(0.0))
+    GramsCo2e::new(steps * per_step(sweep, trial, grams).unwrap_or(0.0))
 }
 
 /// What to set aside before a trial is started or resumed: the way to its next rung.
 pub(crate) fn reservation(sweep: &Sweep, trial: &Trial) -> Reservation {
+    if sweep.spec.resource.is_open() {
+        let (co2e, energy) = (largest(sweep, grams) * PRUDENCE, largest(sweep, joules) * PRUDENCE);
+        return Reservation { co2e: GramsCo2e::new(co2e), energy: Joules::new(energy) };
+    }
     let from = trial.last_step();
     let next = sweep.spec.rungs().into_iter().find(|rung| *rung > from).unwrap_or(sweep.spec.resource.max);
     let steps = next.saturating_sub(from) as f64 * PRUDENCE;
     Reservation {
-        co2e: GramsCo2e::new(steps * per_step(sweep, trial, grams_per_step).unwrap_or(0.0)),
-        energy: Joules::new(steps * per_step(sweep, trial, joules_per_step).unwrap_or(0.0)),
+        co2e: GramsCo2e::new(steps * per_step(sweep, trial, grams).unwrap_or(0.0)),
+        energy: Joules::new(steps * per_step(sweep, trial, joules).unwrap_or(0.0)),
     }
 }
 
@@ -40,21 +44,13 @@ pub(crate) fn admits(sweep: &Sweep, need: Reservation) -> Result<(), String> {
     if let Some(limit) = sweep.spec.budget.co2e {
         let wanted = spent.co2e.grams() + held.co2e + need.co2e;
         if wanted > limit {
-            return Err(format!(
-                "budget: {:.4} g CO2e spent or set aside of {:.4} g",
-                wanted.get(),
-                limit.get()
-            ));
+            return Err(format!("budget: {} CO2e spent or set aside of {}", mass(wanted), mass(limit)));
         }
     }
     if let Some(limit) = sweep.spec.budget.energy {
         let wanted = spent.energy.joules() + held.energy + need.energy;
         if wanted > limit {
-            return Err(format!(
-                "budget: {:.4} kWh spent or set aside of {:.4} kWh",
-                wanted.kwh(),
-                limit.kwh()
-            ));
+            return Err(format!("budget: {} spent or set aside of {}", work(wanted), work(limit)));
         }
     }
     Ok(())
@@ -65,16 +61,16 @@ pub(crate) fn admits(sweep: &Sweep, need: Reservation) -> Result<(), String> {
 pub(crate) fn exhausted(sweep: &Sweep, now: Timestamp) -> Option<String> {
     let budget = &sweep.spec.budget;
     let spent = sweep.spent();
-    let age = now.since(sweep.submitted_at);
+    let age = now.since(sweep.submitted_at).saturating_sub(sweep.away);
     let margin =
         if sweep.live.is_empty() { 0.0 } else { (REACTION.as_secs_f64() / age.as_secs_f64()).min(0.25) };
     let grams = spent.co2e.grams();
     if let Some(limit) = budget.co2e.filter(|limit| grams * (1.0 + margin) >= *limit) {
-        return Some(format!("budget: co2e {:.4} g of {:.4} g spent", grams.get(), limit.get()));
+        return Some(format!("budget: {} CO2e of {} spent", mass(grams), mass(limit)));
     }
     let energy = spent.energy.joules();
     if let Some(limit) = budget.energy.filter(|limit| energy * (1.0 + margin) >= *limit) {
-        return Some(format!("budget: energy {:.6} kWh of {:.6} kWh spent", energy.kwh(), limit.kwh()));
+        return Some(format!("budget: {} of {} spent", work(energy), work(limit)));
     }
     if let Some(limit) = budget.wall.filter(|limit| age >= *limit) {
         return Some(format!("budget: wall time of {} s is over", limit.as_secs()));
@@ -111,20 +107,59 @@ fn in_flight(sweep: &Sweep) -> Reservation {
     held
 }
 
-fn per_step(sweep: &Sweep, trial: &Trial, rate: impl Fn(&Trial) -> Option<f64>) -> Option<f64> {
-    rate(trial).or_else(|| {
-        let mut rates: Vec<f64> = sweep.trials.values().filter_map(&rate).collect();
-        rates.sort_by(f64::total_cmp);
-        rates.get(rates.len() / 2).copied()
-    })
+/// An amount per step of one trial: its own sum and one step at the mean of all trials, over its steps and one. The mean
+/// stands in while the trial has few steps of its own. `None` while no trial has reported a step.
+fn per_step(sweep: &Sweep, trial: &Trial, burnt: impl Fn(&Footprint) -> f64) -> Option<f64> {
+    let mean = mean_per_step(sweep, &burnt)?;
+    let last = trial.curve.last_key_value();
+    let (steps, own) = last.map_or((0, 0.0), |(step, point)| (*step, burnt(&point.footprint)));
+    Some((own + mean) / (steps as f64 + 1.0))
 }
 
-fn grams_per_step(trial: &Trial) -> Option<f64> {
-    let (step, point) = trial.curve.last_key_value()?;
-    (*step > 0).then(|| point.footprint.co2e.grams().get() / *step as f64)
+/// The ratio of sums over all trials. A mean or median of each trial's own ratio would be wrong where steps are shorter than
+/// what the meter resolves: most ratios are then zero, and the sums are right all the same.
+fn mean_per_step(sweep: &Sweep, burnt: &impl Fn(&Footprint) -> f64) -> Option<f64> {
+    let last = sweep.trials.values().filter_map(|trial| trial.curve.last_key_value());
+    let add = |(steps, sum), (step, point): (&u64, &Step)| (steps + step, sum + burnt(&point.footprint));
+    let (steps, sum) = last.fold((0, 0.0), add);
+    (steps > 0).then(|| sum / steps as f64)
 }
 
-fn joules_per_step(trial: &Trial) -> Option<f64> {
-    let (step, point) = trial.curve.last_key_value()?;
-    (*step > 0).then(|| point.footprint.energy.joules().get() / *step as f64)
+/// Predicted grams of a full training from its start, as a mean over the trials so far.
+pub(crate) fn grams_of_full_training(sweep: &Sweep) -> Option<GramsCo2e> {
+    let per_step = mean_per_step(sweep, &grams)?;
+    (per_step > 0.0).then(|| GramsCo2e::new(per_step * sweep.spec.resource.max as f64))
+}
+
+fn grams(footprint: &Footprint) -> f64 {
+    footprint.co2e.grams().get()
+}
+
+fn joules(footprint: &Footprint) -> f64 {
+    footprint.energy.joules().get()
+}
+
+/// The most that a trial burnt that is over: what to expect of the next where steps say nothing.
+fn largest(sweep: &Sweep, burnt: impl Fn(&Footprint) -> f64) -> f64 {
+    let over = sweep.trials.values().filter(|trial| !trial.is_live());
+    over.filter_map(|trial| trial.curve.last_key_value())
+        .map(|(_, point)| burnt(&point.footprint))
+        .fold(0.0, f64::max)
+}
+
+/// A mass in words, in the unit that suits its size.
+fn mass(grams: GramsCo2e) -> String {
+    match grams.get() {
+        grams if grams >= 1000.0 => format!("{:.3} kg", grams / 1000.0),
+        grams if grams >= 1.0 => format!("{grams:.3} g"),
+        grams => format!("{:.4} mg", grams * 1000.0),
+    }
+}
+
+/// An energy in words, in the unit that suits its size.
+fn work(energy: Joules) -> String {
+    match energy.get() {
+        joules if joules >= 3.6e5 => format!("{:.3} kWh", energy.kwh()),
+        joules => format!("{joules:.1} J"),
+    }
 }

@@ -12,7 +12,7 @@ use rand::RngExt;
 
 use crate::fact::Next;
 use crate::halving::{compare, costs};
-use crate::money::grams_to_step;
+use crate::money::{grams_of_full_training, grams_to_step};
 use crate::rng::{Purpose, rng};
 use crate::state::{Step, Sweep, Trial};
 
@@ -55,7 +55,8 @@ pub(crate) fn judge(sweep: &Sweep, trial: &Trial, before: u64) -> Judgement {
         return go_on(Because::LastStep);
     }
     let by_gain = judge_gain(sweep, trial, step);
-    if by_gain.next.is_some() || trial.audited || is_audit(&by_gain.because) {
+    let off = sweep.spec.prune.gain_per_kg.is_none();
+    if off || by_gain.next.is_some() || trial.audited || is_audit(&by_gain.because) {
         return by_gain;
     }
     let crossed = sweep.spec.rungs().into_iter().rev().find(|rung| before < *rung && *rung <= step);
@@ -268,7 +269,7 @@ fn threshold(sweep: &Sweep) -> Option<(f64, String)> {
     match rule {
         GainPerKg::Fixed(threshold) => Some((threshold, "set in the sweep file".to_owned())),
         GainPerKg::Auto => {
-            let full = grams_of_full_training(sweep)?;
+            let full = grams_of_full_training(sweep)?.get();
             let spread = if several { 1.0 } else { initial_spread(sweep)? };
             let threshold = WORTHWHILE_FRACTION * spread / (WORTHWHILE_TRAININGS * full) * 1000.0;
             let what = if several {
@@ -283,19 +284,6 @@ fn threshold(sweep: &Sweep) -> Option<(f64, String)> {
             Some((threshold, why))
         }
     }
-}
-
-/// Grams of a full training: the median over trials of grams per step, times the steps.
-fn grams_of_full_training(sweep: &Sweep) -> Option<f64> {
-    let mut rates: Vec<f64> = sweep
-        .trials
-        .values()
-        .filter_map(|trial| trial.curve.last_key_value())
-        .map(|(step, point)| point.footprint.co2e.grams().get() / *step as f64)
-        .filter(|rate| *rate > 0.0)
-        .collect();
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).map(|rate| rate * sweep.spec.resource.max as f64)
 }
 
 /// The distance between the tenth and the ninetieth percentile of the primary objective at the first rung.

@@ -1,6 +1,7 @@
 //! What the facts so far amount to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use gramwise_carbon::{CarbonFactors, Energy, Footprint};
 use gramwise_model::rows::{Account, Outcome, TrialState};
@@ -32,6 +33,8 @@ pub struct Sweep {
     pub factors: CarbonFactors,
     /// When it was submitted.
     pub submitted_at: Timestamp,
+    /// The time since then in which no coordinator ran it.
+    pub away: Duration,
     /// Where it is.
     pub phase: SweepPhase,
     /// Its trials by number.
@@ -196,6 +199,7 @@ impl Sweep {
             spec: spec.clone(),
             factors: factors.clone(),
             submitted_at: at,
+            away: Duration::ZERO,
             phase: SweepPhase::Running,
             trials: BTreeMap::new(),
             accounts: BTreeMap::new(),

@@ -116,11 +116,10 @@ impl Cluster {
             return self.command(&Command::WorkerGone { worker: dead.id });
         }
         self.workers[index].work(ROUND_MS);
-        if self.workers[index].has_room() {
-            if let Some(assignment) = self.ask(index)? {
-                let checkpoint = self.checkpoint(&assignment);
-                self.workers[index].take(&assignment, checkpoint);
-            }
+        let answer = if self.workers[index].has_room() { self.ask(index)? } else { None };
+        if let Some(assignment) = answer {
+            let checkpoint = self.checkpoint(&assignment);
+            self.workers[index].take(&assignment, checkpoint);
         }
         self.tell(index)
     }
@@ -143,7 +142,7 @@ impl Cluster {
         let trial = sweep.filter(|sweep| sweep.spec.resource.checkpoint);
         trial
             .and_then(|sweep| sweep.trials.get(&assignment.attempt.trial))
-            .map_or(0, |trial| trial.last_step())
+            .map_or(0, gramwise_search::Trial::last_step)
     }
 
     fn tell(&mut self, index: usize) -> Result<(), String> {

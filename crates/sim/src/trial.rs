@@ -36,7 +36,7 @@ impl Training {
             rate: 0.2 + digit(2),
             step_ms: 200 + 20 * (mixed >> 24 & 0xff),
             uj_per_step: 1_000_000 + 40_000 * (mixed >> 32 & 0xff),
-            diverges_at: (mixed >> 40 & 0x1f == 0).then_some(3),
+            diverges_at: ((mixed >> 40).trailing_zeros() >= 5).then_some(3),
         }
     }
 

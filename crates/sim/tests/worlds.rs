@@ -37,6 +37,7 @@ fn world(seed: u64, weather: Weather) -> History {
         .unwrap_or_else(|fault| panic!("world {seed}: {fault}"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test may be told how long to run")]
 fn campaign() -> u64 {
     std::env::var("GRAMWISE_WORLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
 }

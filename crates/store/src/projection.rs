@@ -40,7 +40,7 @@ pub(crate) fn project(
             "INSERT INTO host (sweep, worker, description) VALUES (?1, ?2, ?3)",
             params![sweep.0, worker.0, description],
         ),
-        Fact::WorkerGone { .. } | Fact::SpaceExhausted { .. } => Ok(()),
+        Fact::SweepResumed { .. } | Fact::WorkerGone { .. } | Fact::SpaceExhausted { .. } => Ok(()),
         Fact::TrialProposed { sweep, trial, config, seed: _, drawn: _, because } => run(
             "INSERT INTO trial (sweep, id, state, config, because) VALUES (?1, ?2, 'waiting', ?3, ?4)",
             params![sweep.0, trial.0, json(config), json(because)],

@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn unscrambled_points_are_those_of_the_reference() {
         // Reference: scipy.stats.qmc.Sobol(128, scramble=False), whose n-th point has index n ^ (n >> 1).
-        let index = 1000 ^ (1000 >> 1);
+        let place = 1000_u32;
+        let index = place ^ (place >> 1);
         for (dimension, expected) in [
             (0, 0.219_726_56),
             (1, 0.096_679_69),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gramwise_model::Resource;
 use gramwise_model::work::Assignment;
 
 use crate::command::json;
@@ -53,11 +54,13 @@ pub(crate) fn variables(assignment: &Assignment, files: &Files) -> Vec<(String, 
         ("GRAMWISE_TRIAL".to_owned(), id.trial.to_string()),
         ("GRAMWISE_ATTEMPT".to_owned(), id.number.to_string()),
         ("GRAMWISE_SEED".to_owned(), assignment.seed.to_string()),
-        ("GRAMWISE_STEPS".to_owned(), assignment.up_to_step.to_string()),
         ("GRAMWISE_PARAMS".to_owned(), json(&assignment.config)),
         ("GRAMWISE_CHECKPOINT_DIR".to_owned(), path(files.checkpoint.clone())),
         ("GRAMWISE_REPORT".to_owned(), path(files.report())),
     ];
+    if assignment.up_to_step != Resource::OPEN {
+        variables.push(("GRAMWISE_STEPS".to_owned(), assignment.up_to_step.to_string()));
+    }
     for (name, value) in &assignment.config {
         variables.push((format!("GRAMWISE_PARAM_{}", shouted(name)), value.to_string()));
     }

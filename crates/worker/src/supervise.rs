@@ -110,9 +110,10 @@ pub(crate) async fn setup(
     match exit.code {
         Some(0) => Ok(()),
         _ => Err(format!(
-            "`setup: {command}` failed ({}):\n{}",
+            "`setup: {command}` failed ({}): {}\nhint: its whole output is in {}; the same command resumes the sweep",
             described(&exit),
-            last_lines(&surroundings.files.join("setup").join("stderr.log"))
+            last_lines(&surroundings.files.join("setup").join("stderr.log")),
+            surroundings.files.join("setup").display()
         )),
     }
 }

@@ -9,6 +9,9 @@ use crate::exit::{Exit, Failure};
 use crate::output::{colour_on_stderr, print};
 use crate::sweep_file::{Severity, render};
 
+/// What a sweep without a `name` is called by the reader, which knows no file: its file's name says more.
+const DEFAULT_NAME: &str = "sweep";
+
 /// Reads a file, prints what is wrong with it on stderr, and what it means on stdout.
 pub(super) fn check(common: &Common, file: &Path) -> anyhow::Result<Exit> {
     let spec = read(file, common.quiet)?;
@@ -34,7 +37,10 @@ pub(super) fn read(file: &Path, quiet: bool) -> anyhow::Result<SweepSpec> {
         Failure::error(Exit::WrongInput, format!("cannot read {name}: {error}\n{hint}"))
     })?;
     match SweepSpec::from_yaml(&text) {
-        Ok((spec, warnings)) => {
+        Ok((mut spec, warnings)) => {
+            if let (DEFAULT_NAME, Some(stem)) = (spec.name.as_str(), file.file_stem()) {
+                spec.name = stem.to_string_lossy().into_owned();
+            }
             if !quiet && !warnings.0.is_empty() {
                 eprint!("{}", render(&name, &text, &warnings, Severity::Warning, colour_on_stderr()));
             }

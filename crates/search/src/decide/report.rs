@@ -161,7 +161,7 @@ fn fate(sweep: &Sweep, seen: &Trial, end: &AttemptEnd) -> (Outcome, Next) {
         (EndKind::Success, _) => match missing_objective(sweep, seen) {
             None => (Outcome::Finished, Next::Complete),
             Some((metric, found)) => {
-                let message = no_objective(&metric, &found);
+                let message = format!("{}\n({})", no_objective(&metric, &found), end.message);
                 (Outcome::Failed { message: message.clone() }, Next::Fail { message })
             }
         },
@@ -203,9 +203,12 @@ fn missing_objective(sweep: &Sweep, seen: &Trial) -> Option<(String, Vec<String>
 
 fn no_objective(metric: &str, found: &[String]) -> String {
     let instead = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+    let line = format!("{{\"step\": 1, \"{metric}\": 0.5}}");
     format!(
-        "the trial did not report its objective `{metric}`; it reported: {instead}
-         hint: append {{\"step\": 1, \"{metric}\": 0.5}} as a line to $GRAMWISE_REPORT,          or print it on stdout after `gramwise: `"
+        "the trial did not report its objective `{metric}`; it reported: {instead}\n{}",
+        format_args!(
+            "hint: append {line} as a line to $GRAMWISE_REPORT, or print it after `gramwise: ` on stdout"
+        )
     )
 }
 

@@ -16,7 +16,7 @@ pub(super) fn not_yet(findings: &mut Findings<'_>, field: &Field<'_>) {
 
 /// `resource:`, the fidelity.
 pub(super) fn resource(findings: &mut Findings<'_>, file: &Fields<'_>) -> Resource {
-    let mut resource = Resource { name: "step".to_owned(), min: 1, max: 1, checkpoint: false };
+    let mut resource = Resource { name: "step".to_owned(), min: 1, max: Resource::OPEN, checkpoint: false };
     let example = "for example `resource: {name: epoch, max: 30}`";
     let Some(field) = file.get("resource") else { return resource };
     let known = &["name", "min", "max", "checkpoint"];
@@ -74,7 +74,12 @@ pub(super) fn budget(findings: &mut Findings<'_>, file: &Fields<'_>, is_needed: 
 /// `prune:`; without it trials are pruned on a price that gramwise finds itself.
 pub(super) fn prune(findings: &mut Findings<'_>, file: &Fields<'_>, resource: &Resource) -> PruneSpec {
     let mut prune = PruneSpec { gain_per_kg: Some(GainPerKg::Auto), audit: 0.0, grace: 1 };
-    let Some(field) = file.get("prune") else { return prune };
+    // How far a trial is cannot be told without a resource, so none is judged on its way.
+    let is_open = resource.is_open() && file.get("resource").is_none();
+    let Some(field) = file.get("prune") else {
+        prune.gain_per_kg = prune.gain_per_kg.filter(|_| !is_open);
+        return prune;
+    };
     let example = "for example `prune: {gain_per_kg: auto}`, or `prune: {gain_per_kg: off}`";
     let Some(fields) = Fields::open(findings, &field, &["gain_per_kg", "audit", "grace"], example) else {
         return prune;
@@ -95,13 +100,17 @@ pub(super) fn prune(findings: &mut Findings<'_>, file: &Fields<'_>, resource: &R
     }
     if let Some(field) = fields.get("grace") {
         prune.grace = field.unsigned(findings, 1..=u64::MAX).unwrap_or(1);
-        if prune.grace >= resource.max && resource.max > 1 {
+        if prune.grace >= resource.max {
             let message = format!(
                 "with `prune.grace` at {} no trial is ever pruned: it is complete at step {}",
                 prune.grace, resource.max
             );
             findings.warning(&field.node.span, message, "lower `grace`, or write `gain_per_kg: off`");
         }
+    }
+    if is_open && prune.gain_per_kg.take().is_some() {
+        let message = "without `resource` no trial is pruned: how far a trial is cannot be told";
+        findings.warning(&field.key_span, message, "add for example `resource: {name: epoch, max: 30}`");
     }
     prune
 }

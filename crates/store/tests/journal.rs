@@ -1,0 +1,163 @@
+//! The journal and its projection, filled by simulated storms: what is read is what was decided.
+
+use std::path::Path;
+
+use gramwise_carbon::{CarbonFactors, Energy, Footprint};
+use gramwise_model::rows::{Account, SweepRecord};
+use gramwise_model::{SweepSpec, Timestamp};
+use gramwise_search::{Fact, State, apply};
+use gramwise_sim::{Cluster, History, Weather};
+use gramwise_store::{Error, Journal, Reader};
+
+const YAML: &str = "
+name: world
+command: [train, \"${args}\"]
+objectives: [{name: error, goal: minimize}, {name: co2e, goal: minimize}]
+parameters: {lr: {distribution: log_uniform_values, min: 0.0001, max: 1.0}, layers: {min: 1, max: 9}}
+resource: {name: epoch, min: 1, max: 27, checkpoint: true}
+budget: {trials: 25}
+";
+
+fn storm(seed: u64) -> History {
+    let (spec, _) = SweepSpec::from_yaml(YAML).expect("a legal sweep");
+    let factors = CarbonFactors::yearly(Some("DE"), None).expect("Germany is in the table");
+    Cluster::new(seed, 3, Weather::STORM).run(spec, factors).expect("the world ends")
+}
+
+/// Writes a history in groups of a few facts, as the driver does.
+fn written(path: &Path, history: &History) -> Journal {
+    let mut journal = Journal::open(path).expect("a new database");
+    for (index, group) in history.facts.chunks(7).enumerate() {
+        journal.append(group, Timestamp(index as u64)).expect("it is writable");
+    }
+    journal
+}
+
+fn record(path: &Path) -> SweepRecord {
+    let reader = Reader::open(path).expect("readable beside its writer");
+    let id = reader.newest().expect("readable").expect("one sweep").id;
+    reader.record(id).expect("readable").expect("there")
+}
+
+#[test]
+fn facts_come_back_as_they_were_written_and_give_the_same_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/folders/sweeps.db");
+    let history = storm(1);
+    let journal = written(&path, &history);
+    let sweep = journal.last_sweep().unwrap();
+    let facts: Vec<Fact> = journal.facts(sweep).unwrap().into_iter().map(|(_, fact)| fact).collect();
+    assert_eq!(facts, history.facts);
+    let mut state = State { last_sweep: sweep.0, ..State::default() };
+    for fact in &facts {
+        apply(&mut state, fact);
+    }
+    assert_eq!(state, history.state);
+}
+
+#[test]
+fn the_ledger_says_what_the_state_says_to_the_microjoule() {
+    for seed in 2..6 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sweeps.db");
+        let history = storm(seed);
+        let _journal = written(&path, &history);
+        let record = record(&path);
+        let sweep = &history.state.sweeps[&record.sweep.id];
+        for row in &record.accounts {
+            assert_eq!(
+                row.footprint,
+                sweep.accounts.get(&row.account).copied().unwrap_or_default(),
+                "{}",
+                row.account
+            );
+        }
+        // Accounts make up the hosts' totals, exactly.
+        let booked: Energy = record.accounts.iter().fold(Energy::ZERO, |sum, row| sum + row.footprint.energy);
+        let metered: Energy = record.hosts.iter().fold(Energy::ZERO, |sum, row| sum + row.total);
+        let other: Energy = record.hosts.iter().fold(Energy::ZERO, |sum, row| sum + row.other);
+        assert_eq!(booked.total() + other.total(), metered.total(), "seed {seed}");
+        assert_eq!(record.trials.len(), sweep.trials.len());
+        for (row, trial) in record.trials.iter().zip(sweep.trials.values()) {
+            let sum = |account: Account| {
+                let of = trial.attempts.iter().filter(|attempt| attempt.account == account);
+                of.fold(Footprint::ZERO, |sum, attempt| sum + attempt.total)
+            };
+            assert_eq!((row.id, row.state, row.step), (trial.id, trial.phase.state(), trial.last_step()));
+            assert_eq!((row.booked, row.lost), (sum(Account::Trial), sum(Account::Lost)), "trial {}", row.id);
+        }
+        for row in &record.attempts {
+            let attempt = sweep.trials[&row.trial].attempt(row.number).unwrap();
+            assert_eq!(row.footprint, attempt.total);
+            assert_eq!(row.outcome, attempt.outcome);
+        }
+    }
+}
+
+#[test]
+fn the_projection_can_be_made_anew_from_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sweeps.db");
+    let mut journal = written(&path, &storm(7));
+    let before = record(&path);
+    journal.rebuild().unwrap();
+    assert_eq!(record(&path), before);
+}
+
+#[test]
+fn an_unfinished_sweep_is_found_by_what_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sweeps.db");
+    let history = storm(8);
+    let half = History { facts: history.facts[..history.facts.len() / 2].to_vec(), ..history };
+    let journal = written(&path, &half);
+    let (spec, _) = SweepSpec::from_yaml(YAML).unwrap();
+    assert_eq!(journal.unfinished(&spec).unwrap(), Some(journal.last_sweep().unwrap()));
+    let (other, _) = SweepSpec::from_yaml(&YAML.replace("25", "26")).unwrap();
+    assert_eq!(journal.unfinished(&other).unwrap(), None);
+    drop(journal);
+    let journal = written(&folder.path().join("ended.db"), &storm(8));
+    assert_eq!(journal.unfinished(&spec).unwrap(), None);
+}
+
+#[test]
+fn one_writer_at_a_time_and_readers_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sweeps.db");
+    let journal = written(&path, &storm(9));
+    assert!(matches!(Journal::open(&path), Err(Error::InUse(_))));
+    record(&path);
+    drop(journal);
+    Journal::open(&path).unwrap();
+}
+
+#[test]
+fn what_is_no_database_of_ours_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none.db");
+    assert!(matches!(Reader::open(&missing), Err(Error::Missing(_))));
+    assert!(!missing.exists());
+    let text = folder.path().join("text.db");
+    std::fs::write(
+        &text,
+        "this is no database, only a text that is long enough to be taken for one ".repeat(20),
+    )
+    .unwrap();
+    let before = std::fs::read(&text).unwrap();
+    assert!(matches!(Journal::open(&text), Err(Error::Foreign(_))));
+    assert!(matches!(Reader::open(&text), Err(Error::Foreign(_))));
+    assert_eq!(std::fs::read(&text).unwrap(), before);
+    let other = folder.path().join("other.db");
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    assert!(matches!(Journal::open(&other), Err(Error::Foreign(_))));
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused_with_both_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sweeps.db");
+    drop(Journal::open(&path).unwrap());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let refused = Journal::open(&path).unwrap_err().to_string();
+    assert!(refused.contains("version 99") && refused.contains("up to 1"), "{refused}");
+}
