@@ -1,7 +1,8 @@
-//! One thread owns the state and the write connection: decide, write, apply, send.
+//! One thread owns the state and the write connection: decide, apply, write, send.
 //!
-//! Waiting commands are drained together and their facts are committed in one transaction, so that one disk flush
-//! serves many reports. Replies are held back until then: an acknowledgement is an effect too.
+//! Waiting commands are drained together, each decided on the state that the ones before it left, and all their facts are
+//! committed in one transaction, so that one disk flush serves many reports. Replies are held back until then: an
+//! acknowledgement is an effect too. Should the write fail, the state is dropped with the driver and nobody was told of it.
 
 use std::time::{Duration, Instant};
 
