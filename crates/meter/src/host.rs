@@ -32,7 +32,8 @@ pub struct HostSnapshot {
     pub overhead: Energy,
     /// Other users of the host, where a whole-host counter shows them.
     pub other: Energy,
-    /// Each consumer since it was opened, closed ones included.
+    /// Each consumer since it was opened, closed ones included. What a device that could not be read at the close counted before
+    /// it comes in with that device's next reading: a closed consumer's sum may still grow then.
     pub consumers: BTreeMap<ConsumerId, Energy>,
 }
 

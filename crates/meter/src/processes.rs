@@ -192,24 +192,22 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_counts_children_that_ended_already_and_never_falls() {
-        let mut shell =
-            shell("for n in 1 2 3; do sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'; done");
+    fn a_tree_counts_children_that_ended_already() {
+        let mut shell = shell("sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'");
         let processes = Processes::at(Path::new("/proc"));
         let root = processes.identify(shell.id()).unwrap();
-        // The shell's children burn CPU and are reaped; their time must be in the tree's.
-        let used = wait(&processes, root, |usage| usage.cpu >= Duration::from_millis(50));
-        assert!(used.resident > 0);
-        let later = wait(&processes, root, |usage| usage.cpu > used.cpu + Duration::from_millis(20));
+        // The shell's child burns CPU and is reaped; then only the shell is left, which did next to nothing itself.
+        let all =
+            |usage: Usage| usage.cpu >= Duration::from_millis(50) && processes.members(shell.id()).len() == 1;
+        assert!(wait(&processes, root, all).resident > 0);
         drop(shell.stdin.take());
         shell.wait().unwrap();
         assert_eq!(processes.tree(root), None);
-        assert!(later.cpu < DEADLINE);
     }
 
     #[test]
     fn a_tree_reaches_grandchildren_that_still_run() {
-        let mut shell = shell("sh -c 'sh -c \"while :; do :; done\" & wait' & child=$!");
+        let mut shell = shell("sh -c 'timeout 20 sh -c \"while :; do :; done\" & wait' & child=$!");
         let processes = Processes::at(Path::new("/proc"));
         let root = processes.identify(shell.id()).unwrap();
         wait(&processes, root, |usage| usage.cpu >= Duration::from_millis(50));

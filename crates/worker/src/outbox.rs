@@ -111,6 +111,16 @@ impl Outbox {
         self.attempts.values().any(|untold| !untold.steps.is_empty() || untold.ended.is_some())
     }
 
+    /// Attempts whose end is not acknowledged.
+    pub(crate) fn len(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// Is the end of this attempt still to be acknowledged?
+    pub(crate) fn holds(&self, consumer: ConsumerId) -> bool {
+        self.attempts.contains_key(&consumer)
+    }
+
     pub(crate) fn consumer(&self, attempt: AttemptId) -> Option<ConsumerId> {
         self.attempts.iter().find(|(_, untold)| untold.attempt == attempt).map(|(consumer, _)| *consumer)
     }

@@ -77,6 +77,8 @@ struct Session {
     tasks: JoinSet<()>,
     wishes: BTreeMap<ConsumerId, watch::Sender<Wish>>,
     leased_gpus: BTreeMap<ConsumerId, Vec<String>>,
+    /// What the last assignment needed: without so many free, asking is of no use.
+    gpus_per_trial: usize,
     setup: Setup,
     /// Assignments that wait for `setup`.
     ready: Vec<(ConsumerId, Assignment)>,
@@ -127,6 +129,7 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         tasks: JoinSet::new(),
         wishes: BTreeMap::new(),
         leased_gpus: BTreeMap::new(),
+        gpus_per_trial: 0,
         setup: Setup::NotNeededYet,
         ready: Vec::new(),
         slots,
@@ -172,27 +175,26 @@ fn slots(options: &Options, meter: &MeterHandle) -> usize {
 }
 
 impl Session {
-    /// Asks for one trial if there is room for it.
+    /// Asks for one trial if there is room for it. An attempt holds its slot and its GPUs until its end is acknowledged: the
+    /// coordinator must never see one GPU with two holders.
     fn ask(&mut self) {
-        let held = self.wishes.len() + self.ready.len();
-        if self.asking || self.stage != Stage::Working || held >= self.slots {
+        if self.asking || self.stage != Stage::Working || self.outbox.len() >= self.slots {
+            return;
+        }
+        let inventory = self.meter.inventory();
+        let is_leased = |uuid: &String| self.leased_gpus.values().flatten().any(|leased| leased == uuid);
+        let free_gpus: Vec<String> =
+            inventory.gpus.iter().map(|gpu| gpu.uuid.clone()).filter(|uuid| !is_leased(uuid)).collect();
+        if free_gpus.len() < self.gpus_per_trial {
             return;
         }
         self.asking = true;
         self.request += 1;
-        let inventory = self.meter.inventory();
-        let leased: Vec<&String> = self
-            .leased_gpus
-            .values()
-            .flatten()
-            .chain(self.ready.iter().flat_map(|(_, assignment)| &assignment.gpus))
-            .collect();
-        let gpus = inventory.gpus.iter().map(|gpu| gpu.uuid.clone());
         let question = v1::LeaseRequest {
             worker: self.options.name.0.clone(),
             request: self.request,
             description: described(inventory),
-            free_gpus: gpus.filter(|uuid| !leased.contains(&uuid)).collect(),
+            free_gpus,
         };
         let (mut client, events) = (self.client.clone(), self.events.clone());
         self.tasks.spawn(async move {
@@ -222,7 +224,6 @@ impl Session {
             }
             Event::News(consumer, News::Ended(end)) => {
                 self.wishes.remove(&consumer);
-                self.leased_gpus.remove(&consumer);
                 self.outbox.end(consumer, end);
                 Ok(())
             }
@@ -268,6 +269,8 @@ impl Session {
     fn assigned(&mut self, assignment: Assignment) {
         let consumer = self.next_consumer();
         self.outbox.open(consumer, assignment.attempt);
+        self.leased_gpus.insert(consumer, assignment.gpus.clone());
+        self.gpus_per_trial = assignment.gpus.len();
         if self.stage >= Stage::Leaving {
             self.give_back(consumer, EndKind::Interrupted, "the worker is leaving");
             return;
@@ -299,7 +302,6 @@ impl Session {
     }
 
     fn start(&mut self, consumer: ConsumerId, assignment: Assignment) {
-        self.leased_gpus.insert(consumer, assignment.gpus.clone());
         let (wish, wished) = watch::channel(Wish::Run);
         self.wishes.insert(consumer, wish);
         let (options, meter, events) = (self.options.clone(), self.meter.clone(), self.events.clone());
@@ -366,6 +368,7 @@ impl Session {
         };
         if reply.acked_through >= report.seq {
             self.outbox.acknowledged(report);
+            self.leased_gpus.retain(|consumer, _| self.outbox.holds(*consumer));
             if report.leaving {
                 self.stage = Stage::Left;
             }
