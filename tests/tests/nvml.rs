@@ -120,7 +120,6 @@ fn every_trial_finds_its_own_gpu() {
 }
 
 #[test]
-#[ignore = "a worker asks for the next trial before it has told the end of the last"]
 fn no_gpu_is_leased_twice_at_a_time() {
     let place = Place::new();
     Sweep { lr: vec![0.1, 0.2, 0.3, 0.4], more: "resources: {gpus: 1}", ..Sweep::default() }.write(&place);

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             if output::is_broken_pipe(&error) {
                 return Exit::Success.into();
             }
-            eprintln!("error: {error:#}");
+            output::say_error(&error);
             exit::of(&error).into()
         }
     }

@@ -32,6 +32,20 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints an error and its causes on stderr, each once: some messages quote their cause already. Nothing for an error whose
+/// message is empty: all there is to say was said.
+pub(crate) fn say_error(error: &anyhow::Error) {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    if !message.is_empty() {
+        eprintln!("error: {message}");
+    }
+}
+
 /// Is an error only that nobody reads on?
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

@@ -230,7 +230,9 @@ impl Driver {
             Message::Report(report, reply) => {
                 let worker = report.worker.clone();
                 let attempts: Vec<AttemptId> = report.attempts.iter().map(|told| told.attempt).collect();
-                let done = self.carry_out(&Command::Report(*report));
+                let done = self
+                    .carry_out(&Command::Report(*report))
+                    .and_then(|()| self.carry_out(&Command::Judge { worker: worker.clone() }));
                 let answer = ReportAnswer {
                     acked_through: self.state.workers.get(&worker).map_or(0, |worker| worker.acked_through),
                     instructions: instructions(&self.state, &worker, &attempts),

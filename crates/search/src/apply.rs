@@ -101,8 +101,9 @@ pub fn apply(state: &mut State, fact: &Fact) {
             worker.idle = *idle_total;
             worker.overhead = *overhead_total;
         }
-        Fact::Decided { attempt, step: _, verdict, because, next } => {
+        Fact::Decided { attempt, step, verdict, because, next } => {
             let trial = trial_mut(state, *attempt);
+            trial.judged_at = *step;
             trial.note_check(because);
             if let Some(next) = next {
                 trial.phase = Phase::Stopping(next.clone());

@@ -34,6 +34,11 @@ pub enum Command {
     },
     /// A worker tells what its trials and its host did.
     Report(Report),
+    /// Judge what a worker's trials reported. Comes after its report: a trial is compared with all that is known by then.
+    Judge {
+        /// The worker.
+        worker: WorkerId,
+    },
     /// Time went by.
     Tick,
     /// A worker's process is known to be gone.

@@ -1,6 +1,7 @@
 //! What follows from a command: the only place where anything is decided.
 
 mod ask;
+mod judge;
 mod report;
 
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             ask::decide_ask(state, &ask::Question { worker, description, request: *request, free_gpus }, now)
         }
         Command::Report(report) => report::decide_report(state, report, now),
+        Command::Judge { worker } => Ok(judge::decide_judge(state, worker)),
         Command::Tick => Ok(decide_tick(state, now)),
         Command::WorkerGone { worker } => {
             let known = state.workers.get(worker).ok_or_else(|| Refused::UnknownWorker(worker.clone()))?;

@@ -17,11 +17,10 @@ struct Standing {
 }
 
 impl Standing {
-    /// `newer` is one trial as it is now, where the sweep may hold an older copy of it.
-    fn at(sweep: &Sweep, rung: u64, newer: Option<&Trial>) -> Self {
-        let known = sweep.trials.values().filter(|trial| newer.is_none_or(|newer| newer.id != trial.id));
-        let (ids, points): (Vec<TrialId>, Vec<Vec<f64>>) = known
-            .chain(newer)
+    fn at(sweep: &Sweep, rung: u64) -> Self {
+        let (ids, points): (Vec<TrialId>, Vec<Vec<f64>>) = sweep
+            .trials
+            .values()
             .filter_map(|trial| Some((trial.id, costs(sweep, at_rung(trial, rung)?)?)))
             .unzip();
         let order: Vec<TrialId> = pareto_order(&points).into_iter().map(|index| ids[index]).collect();
@@ -44,10 +43,9 @@ impl Standing {
     }
 }
 
-/// The trial's place at a rung among all that reached it, `trial` as it is now (the sweep may hold an older copy).
-/// `None` if it has no finite objectives there.
+/// The trial's place at a rung among all that reached it. `None` if it has no finite objectives there.
 pub(crate) fn compare(sweep: &Sweep, trial: &Trial, rung: u64) -> Option<Comparison> {
-    Standing::at(sweep, rung, Some(trial)).comparison(sweep, trial, rung)
+    Standing::at(sweep, rung).comparison(sweep, trial, rung)
 }
 
 /// The paused trial that has the best right to go on: at the highest rung, the best place that is kept.
@@ -57,7 +55,7 @@ pub(crate) fn promotable(sweep: &Sweep) -> Option<(TrialId, Comparison)> {
         if !sweep.trials.values().any(waits) {
             return None;
         }
-        let standing = Standing::at(sweep, rung, None);
+        let standing = Standing::at(sweep, rung);
         let mut kept = standing.order.iter().take(standing.keep).filter_map(|id| sweep.trials.get(id));
         let trial = kept.find(|trial| waits(trial))?;
         Some((trial.id, standing.comparison(sweep, trial, rung)?))

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use gramwise_model::rows::Verdict;
-use gramwise_model::{Because, GainEstimate, GainPerKg, Guard, Metric, Objective, TrialId};
+use gramwise_model::{Because, Comparison, GainEstimate, GainPerKg, Guard, Metric, Objective, TrialId};
 use gramwise_surrogate::{Point, Prediction, hypervolume_gain, predict};
 use rand::RngExt;
 
@@ -39,34 +39,35 @@ pub(crate) struct Judgement {
     pub(crate) next: Option<Next>,
 }
 
-/// Judges a trial by its newest step. `trial` is as it is now, its newest step included; the sweep may still hold an
-/// older copy of it. `before` is the last step that was known when the trial was judged before.
-pub(crate) fn judge(sweep: &Sweep, trial: &Trial, before: u64) -> Judgement {
-    let Some((&step, point)) = trial.curve.last_key_value() else {
-        return go_on(Because::Guarded { guard: Guard::Grace, estimate: None });
-    };
+/// Judges a running trial by its newest step. Where it crossed a rung and its gain does not end it, there are two judgements:
+/// the gain's, and the rung's, which counts.
+pub(crate) fn judge(sweep: &Sweep, trial: &Trial) -> Vec<Judgement> {
+    let Some((&step, point)) = trial.curve.last_key_value() else { return Vec::new() };
     if let Some(metric) = diverged(sweep, point) {
-        return end(Verdict::Prune, Because::Diverged { metric }, Next::Prune);
+        return vec![end(Verdict::Prune, Because::Diverged { metric }, Next::Prune)];
     }
     if step > sweep.spec.resource.max {
-        return end(Verdict::Stop, Because::LastStep, Next::Complete);
+        return vec![end(Verdict::Stop, Because::LastStep, Next::Complete)];
     }
     if step == sweep.spec.resource.max {
-        return go_on(Because::LastStep);
+        return vec![go_on(Because::LastStep)];
     }
     let by_gain = judge_gain(sweep, trial, step);
     let off = sweep.spec.prune.gain_per_kg.is_none();
     if off || by_gain.next.is_some() || trial.audited || is_audit(&by_gain.because) {
-        return by_gain;
+        return vec![by_gain];
     }
-    let crossed = sweep.spec.rungs().into_iter().rev().find(|rung| before < *rung && *rung <= step);
-    let Some(comparison) = crossed.and_then(|rung| compare(sweep, trial, rung)) else {
-        return by_gain;
-    };
+    let crossed = sweep.spec.rungs().into_iter().rev().find(|rung| trial.judged_at < *rung && *rung <= step);
+    match crossed.and_then(|rung| compare(sweep, trial, rung)) {
+        Some(comparison) => vec![by_gain, by_rung(sweep, comparison)],
+        None => vec![by_gain],
+    }
+}
+
+fn by_rung(sweep: &Sweep, comparison: Comparison) -> Judgement {
     if comparison.place <= comparison.keep {
-        return go_on(Because::Rung(comparison));
-    }
-    if sweep.spec.resource.checkpoint {
+        go_on(Because::Rung(comparison))
+    } else if sweep.spec.resource.checkpoint {
         end(Verdict::Pause, Because::Rung(comparison), Next::Pause)
     } else {
         end(Verdict::Prune, Because::Rung(comparison), Next::Prune)

@@ -83,6 +83,8 @@ pub struct Trial {
     pub curve: BTreeMap<u64, Step>,
     /// Its attempts in order; the number of one is its index plus 1.
     pub attempts: Vec<Attempt>,
+    /// The step at which it was last judged; 0 before the first time.
+    pub judged_at: u64,
     /// Consecutive checks of its gain that fell below the threshold.
     pub checks_below: u32,
     /// It was doomed and runs on for the audit.
@@ -255,6 +257,7 @@ impl Trial {
             phase: Phase::Waiting,
             curve: BTreeMap::new(),
             attempts: Vec::new(),
+            judged_at: 0,
             checks_below: 0,
             audited: false,
         }
@@ -268,6 +271,7 @@ impl Trial {
             if attempt.first_step.is_none() {
                 attempt.first_step = Some(step);
                 self.curve.split_off(&step);
+                self.judged_at = self.judged_at.min(step - 1);
             }
             attempt.last_step = Some(step);
         }

@@ -150,6 +150,7 @@ impl Cluster {
         let times = if self.happens(self.weather.report_repeated) { 2 } else { 1 };
         for _ in 0..times {
             self.command(&Command::Report(report.clone()))?;
+            self.command(&Command::Judge { worker: report.worker.clone() })?;
         }
         if self.happens(self.weather.reply_lost) {
             return Ok(());

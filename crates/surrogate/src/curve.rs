@@ -57,7 +57,7 @@ pub fn predict(own: &[Point], others: &[&[Point]], last: u64) -> Option<Predicti
         changes.push(((location - turn(start.value)) / own_way * way, OWN_WEIGHT * (own_way / way).min(1.0)));
     }
     let unit = if logarithmic { 1.0 } else { spread(others, own) };
-    let (mean, variance) = pooled(&changes, unit);
+    let (mean, variance) = pooled(&changes, unit * way.min(1.0));
     let floor = (RELATIVE_FLOOR * mean.abs()).max(FLOOR * unit * way.min(1.0));
     Some(Prediction {
         location: location + mean,
@@ -108,9 +108,9 @@ fn log_ratio(from: u64, to: u64) -> f64 {
 
 /// Mean and predictive variance of weighted changes, with one pseudo-observation of "no change" that keeps the
 /// variance honest when there is little to learn from.
-fn pooled(changes: &[(f64, f64)], unit: f64) -> (f64, f64) {
+fn pooled(changes: &[(f64, f64)], prior_sd: f64) -> (f64, f64) {
     let prior_weight = 0.5;
-    let prior_variance = (0.5 * unit).powi(2);
+    let prior_variance = (0.5 * prior_sd).powi(2);
     let weight: f64 = changes.iter().map(|(_, weight)| weight).sum();
     let mean = changes.iter().map(|(change, weight)| change * weight).sum::<f64>() / (weight + 0.1);
     let scatter = changes.iter().map(|(change, weight)| weight * (change - mean).powi(2)).sum::<f64>();
@@ -158,6 +158,14 @@ mod tests {
         let prediction = predict(&own, &[], 10).unwrap();
         assert!((prediction.median() - 0.1).abs() < 1e-12 && prediction.sd().abs() < 1e-12);
         assert!(predict(&[], &[], 10).is_none());
+    }
+
+    #[test]
+    fn near_the_end_little_is_left_to_be_unsure_of() {
+        let own: Vec<Point> = (1..=11).map(|step| Point { step, value: 0.21 }).collect();
+        let prediction = predict(&own, &[], 12).unwrap();
+        assert!((prediction.median() - 0.21).abs() < 0.005);
+        assert!(prediction.sd() < 0.02, "{}", prediction.sd());
     }
 
     #[test]

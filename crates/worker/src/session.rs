@@ -86,6 +86,7 @@ struct Session {
     request: u64,
     consumers: u64,
     asking: bool,
+    is_known: bool,
     telling: bool,
     stage: Stage,
     failure: Option<Error>,
@@ -136,6 +137,7 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         request: 0,
         consumers: 0,
         asking: false,
+        is_known: false,
         telling: false,
         stage: Stage::Working,
         failure: None,
@@ -257,6 +259,7 @@ impl Session {
 
     fn leased(&mut self, answer: Result<Answer, tonic::Status>) -> Result<(), Error> {
         self.asking = false;
+        self.is_known |= answer.is_ok();
         match answer {
             Ok(Answer::Assignment(assignment)) => self.assigned(assignment_from_wire(assignment)?),
             Ok(Answer::Ended(_)) => self.stage = self.stage.max(Stage::Ended),
@@ -325,8 +328,8 @@ impl Session {
 
     /// Tells everything untold, unless a report is on its way.
     async fn tell(&mut self) -> Result<(), Error> {
-        if self.telling || self.request == 0 {
-            return Ok(()); // The coordinator does not know a worker that never asked.
+        if self.telling || !(self.is_known || self.stage == Stage::Leaving) {
+            return Ok(()); // The coordinator does not know a worker before it answered its first question.
         }
         self.telling = true;
         let snapshot = self.snapshot().await?;

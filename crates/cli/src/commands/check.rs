@@ -19,12 +19,15 @@ pub(super) fn check(common: &Common, file: &Path) -> anyhow::Result<Exit> {
         spec.space.parameters().iter().filter(|parameter| parameter.distribution.is_searched()).count();
     let objectives: Vec<&str> = spec.objectives.iter().map(|objective| objective.name.as_str()).collect();
     print(&format!(
-        "{}: sweep `{}`, {searched} hyperparameters searched, objectives {}, {} up to {}\n",
+        "{}: sweep `{}`, {searched} hyperparameters searched, objectives {}, {}\n",
         file.display(),
         spec.name,
         objectives.join(" and "),
-        spec.resource.name,
-        spec.resource.max,
+        if spec.resource.is_open() {
+            "each trial to its own end".to_owned()
+        } else {
+            format!("{} up to {}", spec.resource.name, spec.resource.max)
+        },
     ))?;
     Ok(Exit::Success)
 }
@@ -50,10 +53,8 @@ pub(super) fn read(file: &Path, quiet: bool) -> anyhow::Result<SweepSpec> {
             eprint!("{}", render(&name, &text, &problems, Severity::Error, colour_on_stderr()));
             let count = problems.0.len();
             let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
-            Err(Failure::error(
-                Exit::WrongInput,
-                format!("{name} is not a legal sweep file: {what}; nothing was started"),
-            ))
+            eprintln!("{name}: {what}; nothing was started");
+            Err(Failure::error(Exit::WrongInput, ""))
         }
     }
 }

@@ -1,19 +1,20 @@
 //! A worker tells what its trials and its host did.
 //!
-//! Grams are booked whatever else is wrong; metrics count only from the attempt that holds the lease.
+//! Grams are booked whatever else is wrong; metrics count only from the attempt that holds the lease. Running trials are judged
+//! afterwards ([`super::judge`]), when all that the report told is known.
 
 use std::collections::BTreeMap;
 
 use gramwise_carbon::{Energy, Microjoules};
-use gramwise_model::rows::{Outcome, Verdict};
+use gramwise_model::rows::Outcome;
 use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
-use gramwise_model::{AttemptId, Because, CO2E, Metric, RetryAction, Timestamp};
+use gramwise_model::{AttemptId, CO2E, Metric, RetryAction, Timestamp};
 
+use super::judge::{missing_objective, no_objective};
 use super::{lose, over};
 use crate::command::Refused;
 use crate::fact::{Fact, Next};
-use crate::prune::{Judgement, judge};
-use crate::state::{Attempt, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};
+use crate::state::{Attempt, Phase, State, Step, Sweep, Trial, Worker};
 
 pub(super) fn decide_report(state: &State, report: &Report, now: Timestamp) -> Result<Vec<Fact>, Refused> {
     let worker =
@@ -92,20 +93,12 @@ fn decide_attempt(
     if attempt.outcome.is_some() || attempt.worker != report.worker {
         return Ok(facts);
     }
-    // The trial as it will be once its steps are applied: what it is judged by.
+    // The trial as it will be once its steps are applied.
     let mut seen = trial.clone();
-    let steps = take_steps(sweep, &mut seen, told, now);
-    let news = !steps.is_empty();
-    facts.extend(steps);
-    match &told.ended {
-        Some(end) => {
-            let (outcome, next) = fate(sweep, &seen, end);
-            facts.extend(over(told.attempt, (attempt.account, total), &outcome, next, now));
-        }
-        None if news && trial.phase == Phase::Running && sweep.phase == SweepPhase::Running => {
-            facts.push(decided(sweep, &seen, told.attempt, trial.last_step()));
-        }
-        None => {}
+    facts.extend(take_steps(sweep, &mut seen, told, now));
+    if let Some(end) = &told.ended {
+        let (outcome, next) = fate(sweep, &seen, end);
+        facts.extend(over(told.attempt, (attempt.account, total), &outcome, next, now));
     }
     Ok(facts)
 }
@@ -131,17 +124,6 @@ fn take_steps(sweep: &Sweep, seen: &mut Trial, told: &AttemptReport, now: Timest
         });
     }
     facts
-}
-
-fn decided(sweep: &Sweep, seen: &Trial, attempt: AttemptId, before: u64) -> Fact {
-    let step = seen.last_step();
-    if let Some((metric, found)) = missing_objective(sweep, seen) {
-        let next = Some(Next::Fail { message: no_objective(&metric, &found) });
-        let because = Because::NoObjective { metric, found };
-        return Fact::Decided { attempt, step, verdict: Verdict::Stop, because, next };
-    }
-    let Judgement { verdict, because, next } = judge(sweep, seen, before);
-    Fact::Decided { attempt, step, verdict, because, next }
 }
 
 /// How an attempt that is over ended, and what becomes of its trial.
@@ -184,32 +166,6 @@ fn after_failure(sweep: &Sweep, seen: &Trial, message: String) -> Next {
         Some(RetryAction::Retry | RetryAction::ExcludeHost) | None => within,
     };
     if again { Next::Wait } else { Next::Fail { message } }
-}
-
-/// The first reported objective that the trial's newest step lacks, and what it has instead. Later steps of a trial
-/// that did report it may leave it out.
-fn missing_objective(sweep: &Sweep, seen: &Trial) -> Option<(String, Vec<String>)> {
-    let found = || {
-        let names = seen.curve.values().flat_map(|point| point.metrics.keys());
-        let mut names: Vec<String> = names.filter(|name| *name != CO2E).cloned().collect();
-        names.sort();
-        names.dedup();
-        names
-    };
-    let mut reported = sweep.spec.objectives.iter().filter(|objective| !objective.is_co2e());
-    let never = |name: &str| !seen.curve.values().any(|point| point.metrics.contains_key(name));
-    reported.find(|objective| never(&objective.name)).map(|objective| (objective.name.clone(), found()))
-}
-
-fn no_objective(metric: &str, found: &[String]) -> String {
-    let instead = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
-    let line = format!("{{\"step\": 1, \"{metric}\": 0.5}}");
-    format!(
-        "the trial did not report its objective `{metric}`; it reported: {instead}\n{}",
-        format_args!(
-            "hint: append {line} as a line to $GRAMWISE_REPORT, or print it after `gramwise: ` on stdout"
-        )
-    )
 }
 
 /// A worker says goodbye: what it still holds is interrupted.

@@ -1,0 +1,59 @@
+//! Running trials that have news are judged, each against all that is known.
+
+use gramwise_model::rows::Verdict;
+use gramwise_model::{AttemptId, Because, CO2E, WorkerId};
+
+use crate::fact::{Fact, Next};
+use crate::prune::{Judgement, judge};
+use crate::state::{Phase, State, Sweep, SweepPhase, Trial};
+
+/// Judges every trial of a worker that reached a new step since it was last judged.
+pub(super) fn decide_judge(state: &State, worker: &WorkerId) -> Vec<Fact> {
+    let Some(worker) = state.workers.get(worker) else { return Vec::new() };
+    let Some(sweep) = state.sweep(worker.sweep).filter(|sweep| sweep.phase == SweepPhase::Running) else {
+        return Vec::new();
+    };
+    let held = worker.live.iter().filter_map(|id| Some((*id, sweep.trials.get(&id.trial)?)));
+    let has_news = |trial: &Trial| trial.phase == Phase::Running && trial.last_step() > trial.judged_at;
+    held.filter(|(_, trial)| has_news(trial)).flat_map(|(id, trial)| decided(sweep, trial, id)).collect()
+}
+
+fn decided(sweep: &Sweep, trial: &Trial, attempt: AttemptId) -> Vec<Fact> {
+    let step = trial.last_step();
+    let judgements = match missing_objective(sweep, trial) {
+        Some((metric, found)) => vec![Judgement {
+            verdict: Verdict::Stop,
+            next: Some(Next::Fail { message: no_objective(&metric, &found) }),
+            because: Because::NoObjective { metric, found },
+        }],
+        None => judge(sweep, trial),
+    };
+    let fact = |Judgement { verdict, because, next }| Fact::Decided { attempt, step, verdict, because, next };
+    judgements.into_iter().map(fact).collect()
+}
+
+/// The first reported objective that the trial's newest step lacks, and what it has instead. Later steps of a trial
+/// that did report it may leave it out.
+pub(super) fn missing_objective(sweep: &Sweep, seen: &Trial) -> Option<(String, Vec<String>)> {
+    let found = || {
+        let names = seen.curve.values().flat_map(|point| point.metrics.keys());
+        let mut names: Vec<String> = names.filter(|name| *name != CO2E).cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let mut reported = sweep.spec.objectives.iter().filter(|objective| !objective.is_co2e());
+    let never = |name: &str| !seen.curve.values().any(|point| point.metrics.contains_key(name));
+    reported.find(|objective| never(&objective.name)).map(|objective| (objective.name.clone(), found()))
+}
+
+pub(super) fn no_objective(metric: &str, found: &[String]) -> String {
+    let instead = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+    let line = format!("{{\"step\": 1, \"{metric}\": 0.5}}");
+    format!(
+        "the trial did not report its objective `{metric}`; it reported: {instead}\n{}",
+        format_args!(
+            "hint: append {line} as a line to $GRAMWISE_REPORT, or print it after `gramwise: ` on stdout"
+        )
+    )
+}
