@@ -17,7 +17,7 @@ $ gramwise check sweep.yaml
 !   |
 !   = help: did you mean `minimize`?
 !
-! error: sweep.yaml is not a legal sweep file: 1 problem; nothing was started
+! sweep.yaml: 1 problem; nothing was started
 [exit 2]
 
 $ gramwise run sweep.yaml --quiet
@@ -48,7 +48,7 @@ $ gramwise run two.yaml
 ! …
 !  --> two.yaml:4:…
 ! …
-! error: two.yaml is not a legal sweep file: <number> problems; nothing was started
+! two.yaml: <number> problems; nothing was started
 [exit 2]
 
 $ gramwise run nowhere.yaml

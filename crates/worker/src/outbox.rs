@@ -28,13 +28,16 @@ pub(crate) struct Outbox {
     worker: WorkerId,
     seq: u64,
     attempts: BTreeMap<ConsumerId, Untold>,
+    /// Attempts whose end is acknowledged, with the total that was told. A device that could not be read at the end may answer
+    /// later, and then theirs still grows.
+    settled: BTreeMap<ConsumerId, (AttemptId, Energy)>,
     /// The consumer of `setup`, charged to overhead.
     setup: Option<ConsumerId>,
 }
 
 impl Outbox {
     pub(crate) fn new(worker: WorkerId) -> Self {
-        Self { worker, seq: 0, attempts: BTreeMap::new(), setup: None }
+        Self { worker, seq: 0, attempts: BTreeMap::new(), settled: BTreeMap::new(), setup: None }
     }
 
     pub(crate) fn open(&mut self, consumer: ConsumerId, attempt: AttemptId) {
@@ -82,6 +85,13 @@ impl Outbox {
             steps: untold.steps.clone(),
             ended: untold.ended.clone(),
         };
+        let late = self.settled.iter().filter(|(consumer, (_, told))| of(consumer) != *told);
+        let late = late.map(|(consumer, (id, _))| AttemptReport {
+            attempt: *id,
+            total: of(consumer),
+            steps: Vec::new(),
+            ended: None,
+        });
         Report {
             worker: self.worker.clone(),
             seq: self.seq,
@@ -89,7 +99,7 @@ impl Outbox {
             idle: snapshot.idle,
             overhead: snapshot.overhead + self.setup.as_ref().map_or(Energy::ZERO, of),
             other: snapshot.other,
-            attempts: self.attempts.iter().map(attempt).collect(),
+            attempts: self.attempts.iter().map(attempt).chain(late).collect(),
             leaving,
         }
     }
@@ -97,9 +107,13 @@ impl Outbox {
     /// Forgets what a report told, now that it is safe.
     pub(crate) fn acknowledged(&mut self, report: &Report) {
         for told in &report.attempts {
+            if let Some((_, total)) = self.settled.values_mut().find(|(id, _)| *id == told.attempt) {
+                *total = told.total;
+            }
             let Some(consumer) = self.consumer(told.attempt) else { continue };
             if told.ended.is_some() {
                 self.attempts.remove(&consumer);
+                self.settled.insert(consumer, (told.attempt, told.total));
             } else if let (Some(untold), Some(last)) = (self.attempts.get_mut(&consumer), told.steps.last()) {
                 untold.steps.retain(|step| step.step > last.step);
             }
@@ -135,4 +149,76 @@ fn part(whole: Energy, index: u64, count: u64) -> Energy {
     Energy::new(share(whole.measured), Provenance::Measured)
         + Energy::new(share(whole.modelled), Provenance::Modelled)
         + Energy::new(share(whole.estimated), Provenance::Estimated)
+}
+
+#[cfg(test)]
+mod tests {
+    use gramwise_model::work::EndKind;
+    use gramwise_model::{Metric, Metrics, SweepId, TrialId};
+
+    use super::*;
+
+    fn energy(uj: u64) -> Energy {
+        Energy::new(Microjoules::new(uj), Provenance::Measured)
+    }
+
+    fn snapshot(uj: u64) -> HostSnapshot {
+        let consumers = [(ConsumerId(1), energy(uj))].into();
+        HostSnapshot { total: energy(uj), consumers, ..HostSnapshot::default() }
+    }
+
+    fn step(step: u64) -> Reported {
+        let metrics: Metrics = [("loss".to_owned(), Metric::Finite(1.0 / step as f64))].into();
+        Reported { step, metrics }
+    }
+
+    fn attempt() -> AttemptId {
+        AttemptId { sweep: SweepId(1), trial: TrialId(1), number: 1 }
+    }
+
+    fn outbox() -> Outbox {
+        let mut outbox = Outbox::new(WorkerId("host-1".to_owned()));
+        outbox.open(ConsumerId(1), attempt());
+        outbox
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_is_told_again_with_a_new_number() {
+        let mut outbox = outbox();
+        outbox.add_steps(ConsumerId(1), vec![step(1), step(2)], &snapshot(1001));
+        let first = outbox.report(&snapshot(1100), false);
+        let second = outbox.report(&snapshot(1200), false);
+        assert_eq!((first.seq, second.seq), (1, 2));
+        assert_eq!(second.attempts[0].steps, first.attempts[0].steps);
+        assert_eq!(first.attempts[0].steps[0].total, energy(500));
+        assert_eq!(first.attempts[0].steps[1].total, energy(1001));
+        outbox.add_steps(ConsumerId(1), vec![step(3)], &snapshot(1300));
+        outbox.acknowledged(&second);
+        assert_eq!(outbox.report(&snapshot(1300), false).attempts[0].steps.len(), 1);
+        assert!(outbox.has_news());
+    }
+
+    #[test]
+    fn a_step_told_in_two_lines_is_one_step_and_one_that_goes_back_is_none() {
+        let mut outbox = outbox();
+        let more = Reported { step: 2, metrics: [("accuracy".to_owned(), Metric::Diverged)].into() };
+        outbox.add_steps(ConsumerId(1), vec![step(2), more, step(1)], &snapshot(10));
+        let report = outbox.report(&snapshot(10), false);
+        let steps = &report.attempts[0].steps;
+        assert_eq!((steps.len(), steps[0].step, steps[0].metrics.len()), (1, 2, 2));
+    }
+
+    #[test]
+    fn energy_that_comes_after_the_end_is_told_until_it_is_safe() {
+        let mut outbox = outbox();
+        outbox.end(ConsumerId(1), AttemptEnd { kind: EndKind::Success, message: String::new() });
+        let end = outbox.report(&snapshot(100), false);
+        outbox.acknowledged(&end);
+        assert_eq!(outbox.len(), 0);
+        assert!(outbox.report(&snapshot(100), false).attempts.is_empty());
+        let late = outbox.report(&snapshot(150), false);
+        assert_eq!((late.attempts[0].attempt, late.attempts[0].total), (attempt(), energy(150)));
+        outbox.acknowledged(&late);
+        assert!(outbox.report(&snapshot(150), false).attempts.is_empty());
+    }
 }
