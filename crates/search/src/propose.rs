@@ -100,3 +100,74 @@ fn grid_point(space: &Space, index: u64) -> Option<Config> {
         .all(|(parameter, digit)| *digit == 0 || config.contains_key(&parameter.name));
     canonical.then_some(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use gramwise_carbon::CarbonFactors;
+    use gramwise_model::{SweepId, SweepSpec, Timestamp, Value};
+
+    use super::*;
+    use crate::state::Trial;
+
+    fn sweep(method: &str, rest: &str) -> Sweep {
+        let yaml = format!(
+            "command: [train, \"${{args}}\"]\nobjectives: [{{name: loss, goal: minimize}}]\n\
+             method: {method}\nbudget: {{trials: 100}}\nseed: 3\n{rest}"
+        );
+        let (spec, _) = SweepSpec::from_yaml(&yaml).unwrap_or_else(|problems| panic!("{problems}"));
+        let factors = CarbonFactors::yearly(None, None).unwrap();
+        Sweep::submitted(SweepId(1), &spec, &factors, Timestamp(0))
+    }
+
+    /// Proposes until there is nothing new, at most `most`.
+    fn proposals(mut sweep: Sweep, most: usize) -> Vec<Config> {
+        let mut configs = Vec::new();
+        while let (true, Some(proposal)) = (configs.len() < most, propose(&sweep)) {
+            let id = TrialId(u32::try_from(configs.len()).unwrap() + 1);
+            sweep.drawn = proposal.drawn;
+            sweep.trials.insert(id, Trial::proposed(id, proposal.config.clone(), 0));
+            configs.push(proposal.config);
+        }
+        configs
+    }
+
+    const CHOICES: &str = "parameters:\n  opt: {values: [sgd, adam]}\n  batch: {values: [16, 32, 64]}\n  \
+                           momentum: {distribution: q_uniform, q: 0.5, min: 0, max: 1, when: {opt: sgd}}\n\
+                           forbidden: [{opt: adam, batch: 16}]\n";
+
+    #[test]
+    fn a_grid_is_every_allowed_combination_once() {
+        let configs = proposals(sweep("grid", CHOICES), 1000);
+        // sgd: 3 batches x 3 momenta; adam: 2 batches, and no momentum.
+        assert_eq!(configs.len(), 9 + 2);
+        let texts: BTreeSet<String> = configs.iter().map(|config| format!("{config:?}")).collect();
+        assert_eq!(texts.len(), configs.len());
+        assert!(configs.iter().all(|config| config.contains_key("momentum") == (config["opt"] == Value::Text("sgd".into()))));
+    }
+
+    #[test]
+    fn a_small_space_is_exhausted_and_not_repeated() {
+        for method in ["random", "sobol"] {
+            let configs =
+                proposals(sweep(method, "parameters: {a: {values: [1, 2]}, b: {values: [x, y]}}\n"), 1000);
+            assert_eq!(configs.len(), 4, "{method}");
+        }
+        let none = sweep("sobol", "parameters: {a: {values: [1, 2]}}\nforbidden: [{a: 1}, {a: 2}]\n");
+        assert!(proposals(none, 10).is_empty());
+    }
+
+    #[test]
+    fn draws_depend_on_the_seed_and_on_nothing_else() {
+        let space = "parameters: {lr: {distribution: log_uniform_values, min: 0.001, max: 1.0}}\n";
+        for method in ["random", "sobol"] {
+            let first = proposals(sweep(method, space), 20);
+            assert_eq!(first, proposals(sweep(method, space), 20), "{method}");
+            let mut other = sweep(method, space);
+            other.spec.seed = 4;
+            assert_ne!(first, proposals(other, 20), "{method}");
+            assert!(first.iter().all(|config| (0.001..=1.0).contains(&config["lr"].number().unwrap())));
+        }
+    }
+}

@@ -2,10 +2,12 @@
 //!
 //! `GRAMWISE_WORLDS=10000 cargo test --release -p gramwise-sim --test worlds` runs the long campaign.
 
+use std::collections::BTreeSet;
+
 use gramwise_carbon::CarbonFactors;
-use gramwise_model::SweepSpec;
 use gramwise_model::rows::{Account, Outcome};
-use gramwise_search::{Fact, Phase, State, apply};
+use gramwise_model::{Because, SweepSpec};
+use gramwise_search::{Fact, Next, Phase, State, apply};
 use gramwise_sim::{Cluster, History, Weather};
 
 fn spec(checkpoint: bool, objectives: &str, budget: &str) -> SweepSpec {
@@ -62,18 +64,40 @@ fn storms_lose_nothing_and_book_nothing_twice() {
                 trial.attempts.iter().position(|attempt| attempt.outcome == Some(Outcome::Finished));
             assert!(finished.is_none_or(|index| index + 1 == trial.attempts.len()), "world {seed}");
         }
-        // What was lost with dead workers is in `lost`, and only that.
-        let lost = sweep.accounts.get(&Account::Lost).copied().unwrap_or_default();
-        let by_attempts: u64 = sweep
-            .trials
-            .values()
-            .flat_map(|trial| &trial.attempts)
-            .filter(|attempt| attempt.outcome == Some(Outcome::Lost) && attempt.account == Account::Lost)
-            .map(|attempt| attempt.total.energy.total().get())
-            .sum();
-        assert_eq!(lost.energy.total().get(), by_attempts, "world {seed}");
+        what_is_done_again_was_lost(&history, seed);
+        no_step_is_judged_twice(&history, seed);
     }
     assert!(restarts > campaign(), "the coordinator was started again {restarts} times");
+}
+
+/// What an attempt burnt is in `lost` exactly if its trial had to be run again because of how it ended.
+fn what_is_done_again_was_lost(history: &History, seed: u64) {
+    let sweep = history.state.sweeps.values().next().expect("one sweep");
+    let mut lost = 0;
+    for fact in &history.facts {
+        if let Fact::AttemptEnded { attempt: id, next, .. } = fact {
+            let attempt = sweep.trials[&id.trial].attempt(id.number).expect("it was leased");
+            let expected = if *next == Next::Wait { Account::Lost } else { Account::Trial };
+            assert_eq!(attempt.account, expected, "world {seed}: attempt {id}");
+            lost += if *next == Next::Wait { attempt.total.energy.total().get() } else { 0 };
+        }
+    }
+    let balance = sweep.accounts.get(&Account::Lost).copied().unwrap_or_default();
+    assert_eq!(balance.energy.total().get(), lost, "world {seed}");
+}
+
+/// One judgement of the gain and at most one of a rung for each step that was judged.
+fn no_step_is_judged_twice(history: &History, seed: u64) {
+    let mut judged = BTreeSet::new();
+    for fact in &history.facts {
+        if let Fact::Decided { attempt, step, because, .. } = fact {
+            let by_rung = matches!(because, Because::Rung(_));
+            assert!(
+                judged.insert((*attempt, *step, by_rung)),
+                "world {seed}: {attempt} at {step} was judged twice"
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! The coordinator over a real socket: every call can be repeated, and what is wrong is refused with a reason.
+
+use gramwise_coordinator::Coordinator;
+use gramwise_store::{Journal, Reader};
+use gramwise_wire::v1;
+use gramwise_wire::v1::lease_reply::Answer;
+use gramwise_wire::v1::sweeps_client::SweepsClient;
+use gramwise_wire::v1::work_client::WorkClient;
+use tokio::net::TcpListener;
+use tonic::Code;
+use tonic::transport::Channel;
+
+const YAML: &str = "
+name: wire
+command: [train, \"${args}\"]
+objectives: [{name: loss, goal: minimize}]
+parameters: {lr: {min: 0.1, max: 0.9}}
+resource: {name: epoch, max: 9}
+budget: {trials: 2}
+";
+
+struct Running {
+    coordinator: Coordinator,
+    sweeps: SweepsClient<Channel>,
+    work: WorkClient<Channel>,
+    folder: tempfile::TempDir,
+}
+
+async fn start() -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&folder.path().join("sweeps.db")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let coordinator = Coordinator::start(journal, None, listener).unwrap();
+    let address = format!("http://{}", coordinator.address());
+    let sweeps = SweepsClient::connect(address.clone()).await.unwrap();
+    let work = WorkClient::connect(address).await.unwrap();
+    Running { coordinator, sweeps, work, folder }
+}
+
+fn question(request: u64) -> v1::LeaseRequest {
+    v1::LeaseRequest {
+        worker: "host-1".to_owned(),
+        request,
+        description: "a host".to_owned(),
+        free_gpus: Vec::new(),
+    }
+}
+
+fn energy(uj: u64) -> Option<v1::Energy> {
+    Some(v1::Energy { measured_uj: uj, modelled_uj: 0, estimated_uj: 0 })
+}
+
+/// A report of one attempt that burnt `uj` and reached `step`.
+fn report(seq: u64, attempt: Option<v1::AttemptId>, uj: u64, step: u64) -> v1::ReportRequest {
+    let loss = v1::Metric { kind: Some(v1::metric::Kind::Finite(1.0 / step as f64)) };
+    let step = v1::Step { step, metrics: [("loss".to_owned(), loss)].into(), total: energy(uj) };
+    v1::ReportRequest {
+        worker: "host-1".to_owned(),
+        seq,
+        total: energy(uj + 5),
+        idle: energy(5),
+        overhead: energy(0),
+        other: energy(0),
+        attempts: vec![v1::AttemptReport { attempt, total: energy(uj), steps: vec![step], ended: None }],
+        leaving: false,
+    }
+}
+
+fn assigned(reply: v1::LeaseReply) -> v1::Assignment {
+    match reply.answer {
+        Some(Answer::Assignment(assignment)) => assignment,
+        other => panic!("expected an assignment, found {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_twice_the_answer_is_the_same_and_told_twice_it_counts_once() {
+    let mut running = start().await;
+    let submit = v1::SubmitRequest { yaml: YAML.to_owned(), by: "me@here".to_owned() };
+    let sweep = running.sweeps.submit(submit).await.unwrap().into_inner().sweep;
+    assert_eq!(sweep, 1);
+    let first = assigned(running.work.lease(question(1)).await.unwrap().into_inner());
+    let again = assigned(running.work.lease(question(1)).await.unwrap().into_inner());
+    assert_eq!(first, again);
+    let other = assigned(running.work.lease(question(2)).await.unwrap().into_inner());
+    assert_ne!(first.attempt, other.attempt);
+
+    let told = report(1, first.attempt, 1_000_000, 1);
+    for _ in 0..3 {
+        let reply = running.work.report(told.clone()).await.unwrap().into_inner();
+        assert_eq!(reply.acked_through, 1);
+        assert_eq!(reply.instructions[0].stop, "", "it goes on");
+    }
+    running.coordinator.stop().await.unwrap();
+    let reader = Reader::open(&running.folder.path().join("sweeps.db")).unwrap();
+    let total = reader.total(reader.newest().unwrap().unwrap().id).unwrap();
+    assert_eq!(total.energy.total().get(), 1_000_005);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_refused_and_changes_nothing() {
+    let mut running = start().await;
+    let unknown = running.work.report(report(1, None, 0, 1)).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::InvalidArgument, "an attempt has a number: {unknown}");
+    let attempt = Some(v1::AttemptId { sweep: 1, trial: 1, number: 1 });
+    let unknown = running.work.report(report(1, attempt, 0, 1)).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound, "{unknown}");
+
+    let wrong = v1::SubmitRequest { yaml: YAML.replace("max: 0.9", "max: 0.01"), by: String::new() };
+    let refused = running.sweeps.submit(wrong).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(
+        refused.message().contains("line 5") && refused.message().contains("hint"),
+        "{}",
+        refused.message()
+    );
+    let refused = running.sweeps.end(v1::EndRequest { sweep: 7, why: String::new() }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+
+    let submit = v1::SubmitRequest { yaml: YAML.to_owned(), by: String::new() };
+    running.sweeps.submit(submit).await.unwrap();
+    let leased = assigned(running.work.lease(question(1)).await.unwrap().into_inner());
+    let mut unbalanced = report(1, leased.attempt, 1000, 1);
+    unbalanced.total = energy(999);
+    let refused = running.work.report(unbalanced).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("sum to 1005 uJ"), "{}", refused.message());
+    running.work.report(report(1, leased.attempt, 1000, 1)).await.unwrap();
+    let fell = running.work.report(report(2, leased.attempt, 500, 2)).await.unwrap_err();
+    assert!(fell.message().contains("fell"), "{}", fell.message());
+    running.coordinator.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_sweep_tells_its_workers_to_go() {
+    let mut running = start().await;
+    let submit = v1::SubmitRequest { yaml: YAML.to_owned(), by: String::new() };
+    let sweep = running.sweeps.submit(submit).await.unwrap().into_inner().sweep;
+    let leased = assigned(running.work.lease(question(1)).await.unwrap().into_inner());
+    running.sweeps.end(v1::EndRequest { sweep, why: "enough".to_owned() }).await.unwrap();
+    let reply = running.work.report(report(1, leased.attempt, 10, 1)).await.unwrap().into_inner();
+    assert!(!reply.instructions[0].stop.is_empty());
+    let answer = running.work.lease(question(2)).await.unwrap().into_inner().answer;
+    assert_eq!(answer, Some(Answer::Ended(true)));
+    running.coordinator.stop().await.unwrap();
+}
