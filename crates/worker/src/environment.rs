@@ -14,6 +14,8 @@ pub(crate) struct Files {
     pub(crate) checkpoint: PathBuf,
     /// The attempt's own folder.
     pub(crate) folder: PathBuf,
+    /// For two-way talk; in a folder of its own, because Unix allows about 100 bytes for its path.
+    pub(crate) socket: PathBuf,
 }
 
 impl Files {
@@ -21,7 +23,13 @@ impl Files {
     pub(crate) fn of(root: &Path, assignment: &Assignment) -> Self {
         let id = assignment.attempt;
         let trial = root.join(format!("sweep-{}", id.sweep)).join(format!("trial-{}", id.trial));
-        Self { checkpoint: trial.join("checkpoint"), folder: trial.join(format!("attempt-{}", id.number)) }
+        // Of this process, so that no other trial's socket has its name.
+        let name = format!("gramwise-{}-{}-{}-{}", std::process::id(), id.sweep, id.trial, id.number);
+        Self {
+            checkpoint: trial.join("checkpoint"),
+            folder: trial.join(format!("attempt-{}", id.number)),
+            socket: std::env::temp_dir().join(name),
+        }
     }
 
     pub(crate) fn report(&self) -> PathBuf {
@@ -57,6 +65,7 @@ pub(crate) fn variables(assignment: &Assignment, files: &Files) -> Vec<(String, 
         ("GRAMWISE_PARAMS".to_owned(), json(&assignment.config)),
         ("GRAMWISE_CHECKPOINT_DIR".to_owned(), path(files.checkpoint.clone())),
         ("GRAMWISE_REPORT".to_owned(), path(files.report())),
+        ("GRAMWISE_SOCKET".to_owned(), path(files.socket.clone())),
     ];
     if assignment.up_to_step != Resource::OPEN {
         variables.push(("GRAMWISE_STEPS".to_owned(), assignment.up_to_step.to_string()));

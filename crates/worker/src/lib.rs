@@ -10,6 +10,7 @@ mod outbox;
 mod processes;
 mod session;
 pub mod shim;
+mod socket;
 mod supervise;
 mod tail;
 

@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::command::{expand, json};
 use crate::environment::{Files, variables};
 use crate::shim::{Arguments, Exit};
+use crate::socket::Socket;
 use crate::tail::{Reported, Tail, parse, parse_stdout};
 
 /// How often the files of a trial are looked at: the delay of a verdict.
@@ -60,6 +61,7 @@ pub(crate) struct Surroundings<'a> {
 struct Running {
     shim: Child,
     word: Option<ChildStdin>,
+    socket: Option<Socket>,
     files: Files,
 }
 
@@ -90,7 +92,7 @@ pub(crate) async fn setup(
 ) -> Result<(), String> {
     let words = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
     let folder = surroundings.files.join("setup");
-    let files = Files { checkpoint: folder.clone(), folder };
+    let files = Files { checkpoint: folder.clone(), socket: folder.join("socket"), folder };
     surroundings.meter.open(consumer, &[]);
     let ended = match spawn(words, Vec::new(), files, consumer, surroundings) {
         Ok(mut running) => {
@@ -133,7 +135,14 @@ async fn start(
     let args = (files.args(), json(&assignment.config));
     let made = tokio::fs::create_dir_all(&files.checkpoint).await;
     made.map_err(|error| format!("cannot create {}: {error}", files.checkpoint.display()))?;
-    let running = spawn(words, variables, files, consumer, surroundings)?;
+    // Before the trial is there to look for it. A worker without a place for sockets still has files.
+    let socket = Socket::open(&files.socket)
+        .inspect_err(
+            |error| tracing::warn!(%error, path = %files.socket.display(), "no socket for the trial"),
+        )
+        .ok();
+    let mut running = spawn(words, variables, files, consumer, surroundings)?;
+    running.socket = socket;
     tokio::fs::write(&args.0, args.1)
         .await
         .map_err(|error| format!("cannot write {}: {error}", args.0.display()))?;
@@ -173,7 +182,7 @@ fn spawn(
         surroundings.meter.attach(consumer, pid);
     }
     let word = shim.stdin.take();
-    Ok(Running { shim, word, files })
+    Ok(Running { shim, word, socket: None, files })
 }
 
 /// Forwards what the trial reports until it is over; stops it when told to, or when its time is up.
@@ -184,7 +193,7 @@ async fn watch_over(
     mut wish: watch::Receiver<Wish>,
     news: &mpsc::Sender<News>,
 ) -> (AttemptEnd, Option<Duration>) {
-    let mut report = Reports::of(&running.files);
+    let mut report = Reports::of(&running.files, running.socket.take());
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = assignment.plan.timeout.map(|timeout| Instant::now() + timeout);
@@ -197,15 +206,18 @@ async fn watch_over(
             Ok(()) = wish.changed(), if told == Wish::Run => {
                 told = *wish.borrow_and_update();
                 if told != Wish::Run {
-                    break running.stop(grace).await;
+                    break end(&mut running, &report, grace).await;
                 }
             }
             () = at(deadline) => {
                 timed_out = true;
-                break running.stop(grace).await;
+                break end(&mut running, &report, grace).await;
             }
         }
     };
+    if let Some(socket) = &report.socket {
+        socket.drained().await;
+    }
     report.forward(news, true).await;
     let cpu = exit.as_ref().ok().map(|exit| Duration::from_millis(exit.cpu_ms));
     let end = match exit {
@@ -220,6 +232,16 @@ async fn watch_over(
         Err(message) => AttemptEnd { kind: EndKind::Failure, message },
     };
     (end, cpu)
+}
+
+/// Ends a trial: one that listens on its socket is asked, and has half the grace before it gets SIGTERM.
+async fn end(running: &mut Running, report: &Reports, grace: Duration) -> Result<Exit, String> {
+    let listens = report.socket.as_ref().is_some_and(Socket::ask_to_stop);
+    let by_itself = if listens { tokio::time::timeout(grace / 2, running.over()).await.ok() } else { None };
+    match by_itself {
+        Some(exit) => exit,
+        None => running.stop(grace).await,
+    }
 }
 
 async fn at(deadline: Option<Instant>) {
@@ -257,21 +279,28 @@ impl Running {
     }
 }
 
-/// Both ways a trial reports, and what could not be read.
+/// All ways in which a trial reports, and what could not be read.
 struct Reports {
     file: Tail,
     stdout: Tail,
+    socket: Option<Socket>,
     /// The first lines that were meant as reports and are none.
     faults: Vec<String>,
 }
 
 impl Reports {
-    fn of(files: &Files) -> Self {
-        Self { file: Tail::new(&files.report()), stdout: Tail::new(&files.stdout()), faults: Vec::new() }
+    fn of(files: &Files, socket: Option<Socket>) -> Self {
+        Self {
+            file: Tail::new(&files.report()),
+            stdout: Tail::new(&files.stdout()),
+            socket,
+            faults: Vec::new(),
+        }
     }
 
     async fn forward(&mut self, news: &mpsc::Sender<News>, is_last: bool) {
         let mut lines = self.file.lines().unwrap_or_default();
+        lines.extend(self.socket.iter_mut().flat_map(Socket::lines));
         let mut printed = self.stdout.lines().unwrap_or_default();
         if is_last {
             lines.extend(self.file.rest());

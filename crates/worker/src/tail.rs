@@ -17,13 +17,35 @@ const LONGEST: usize = 64 * 1024;
 pub(crate) struct Tail {
     path: PathBuf,
     file: Option<File>,
+    lines: Lines,
+}
+
+/// Splits bytes into lines as they come.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
     /// The beginning of a line whose end is not there yet.
     partial: Vec<u8>,
 }
 
+impl Lines {
+    /// The lines that these bytes complete.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for &byte in bytes {
+            if byte == b'\n' {
+                lines.push(String::from_utf8_lossy(&self.partial).into_owned());
+                self.partial.clear();
+            } else if self.partial.len() < LONGEST {
+                self.partial.push(byte);
+            }
+        }
+        lines
+    }
+}
+
 impl Tail {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: None, partial: Vec::new() }
+        Self { path: path.to_owned(), file: None, lines: Lines::default() }
     }
 
     /// The lines that were completed since the last call.
@@ -38,21 +60,12 @@ impl Tail {
         let Some(file) = &mut self.file else { return Ok(Vec::new()) };
         let mut fresh = Vec::new();
         file.read_to_end(&mut fresh)?;
-        let mut lines = Vec::new();
-        for byte in fresh {
-            if byte == b'\n' {
-                lines.push(String::from_utf8_lossy(&self.partial).into_owned());
-                self.partial.clear();
-            } else if self.partial.len() < LONGEST {
-                self.partial.push(byte);
-            }
-        }
-        Ok(lines)
+        Ok(self.lines.take(&fresh))
     }
 
     /// The last line, if the file ended without a line break.
     pub(crate) fn rest(&mut self) -> Option<String> {
-        let rest = std::mem::take(&mut self.partial);
+        let rest = std::mem::take(&mut self.lines.partial);
         (!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned())
     }
 }
