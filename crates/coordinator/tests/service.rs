@@ -1,5 +1,7 @@
 //! The coordinator over a real socket: every call can be repeated, and what is wrong is refused with a reason.
 
+#![expect(clippy::unwrap_used, reason = "all of this program is a test, its helpers too")]
+
 use gramwise_coordinator::Coordinator;
 use gramwise_store::{Journal, Reader};
 use gramwise_wire::v1;

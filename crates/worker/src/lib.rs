@@ -8,6 +8,7 @@ mod command;
 mod environment;
 mod outbox;
 mod processes;
+mod reports;
 mod session;
 pub mod shim;
 mod socket;

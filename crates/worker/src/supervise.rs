@@ -17,9 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::command::{expand, json};
 use crate::environment::{Files, variables};
+use crate::reports::Reports;
 use crate::shim::{Arguments, Exit};
 use crate::socket::Socket;
-use crate::tail::{Reported, Tail, parse, parse_stdout};
+use crate::tail::Reported;
 
 /// How often the files of a trial are looked at: the delay of a verdict.
 const POLL: Duration = Duration::from_millis(25);
@@ -275,49 +276,6 @@ impl Running {
                 let _ = self.shim.start_kill();
                 Err("the trial did not end after SIGKILL; its process may hang in the kernel".to_owned())
             }
-        }
-    }
-}
-
-/// All ways in which a trial reports, and what could not be read.
-struct Reports {
-    file: Tail,
-    stdout: Tail,
-    socket: Option<Socket>,
-    /// The first lines that were meant as reports and are none.
-    faults: Vec<String>,
-}
-
-impl Reports {
-    fn of(files: &Files, socket: Option<Socket>) -> Self {
-        Self {
-            file: Tail::new(&files.report()),
-            stdout: Tail::new(&files.stdout()),
-            socket,
-            faults: Vec::new(),
-        }
-    }
-
-    async fn forward(&mut self, news: &mpsc::Sender<News>, is_last: bool) {
-        let mut lines = self.file.lines().unwrap_or_default();
-        lines.extend(self.socket.iter_mut().flat_map(Socket::lines));
-        let mut printed = self.stdout.lines().unwrap_or_default();
-        if is_last {
-            lines.extend(self.file.rest());
-            printed.extend(self.stdout.rest());
-        }
-        let from_file = lines.iter().filter(|line| !line.trim().is_empty()).map(|line| (line, parse(line)));
-        let from_stdout = printed.iter().filter_map(|line| Some((line, parse_stdout(line)?)));
-        let mut steps = Vec::new();
-        for (line, parsed) in from_file.chain(from_stdout) {
-            match parsed {
-                Ok(step) => steps.push(step),
-                Err(fault) if self.faults.len() < 3 => self.faults.push(format!("`{line}`: {fault}")),
-                Err(_) => {}
-            }
-        }
-        if !steps.is_empty() {
-            let _ = news.send(News::Steps(steps)).await;
         }
     }
 }
