@@ -173,10 +173,11 @@ fn as_text(status: &Status, record: &SweepRecord, terminal: Terminal) -> String 
     let mut screen = Screen::new(terminal, 11);
     let elapsed = duration(std::time::Duration::from_secs_f64(status.elapsed_s));
     screen.title(&format!(
-        "sweep {} {}: {} for {elapsed}",
+        "sweep {} {}: {} {} {elapsed}",
         status.sweep,
         status.name,
-        words::sweep_state(status.state)
+        words::sweep_state(status.state),
+        if status.state == SweepState::Ended { "after" } else { "for" }
     ));
     screen.say(
         "trials",
