@@ -113,6 +113,11 @@ impl DriverHandle {
         let _ = self.inbox.send(Message::Stop).await;
     }
 
+    /// Waits until the driver is gone, whatever ended it.
+    pub(crate) async fn gone(&self) {
+        self.inbox.closed().await;
+    }
+
     async fn call<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         self.inbox.send(message(reply)).await.map_err(|_| Error::Gone)?;

@@ -49,7 +49,7 @@ impl Coordinator {
         let stopped = stop.clone().cancelled_owned();
         let server = tonic::transport::Server::builder()
             .add_service(SweepsServer::new(service.clone()))
-            .add_service(WorkServer::new(service))
+            .add_service(WorkServer::new(service).max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped);
         Ok(Self { address, driver, thread, server: tokio::spawn(server), stop })
     }
@@ -72,6 +72,11 @@ impl Coordinator {
     /// Ends a sweep: no new trials, running ones are stopped.
     pub async fn end(&self, sweep: SweepId, why: String) -> Result<(), Error> {
         self.driver.end(sweep, why).await
+    }
+
+    /// Waits until the driver has ended by itself: it could not write the journal. [`Coordinator::stop`] says why.
+    pub async fn failed(&self) {
+        self.driver.gone().await;
     }
 
     /// Stops serving, waits for calls in flight, and closes the database.

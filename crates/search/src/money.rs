@@ -152,7 +152,8 @@ fn mass(grams: GramsCo2e) -> String {
     match grams.get() {
         grams if grams >= 1000.0 => format!("{:.3} kg", grams / 1000.0),
         grams if grams >= 1.0 => format!("{grams:.3} g"),
-        grams => format!("{:.4} mg", grams * 1000.0),
+        grams if grams >= 1e-4 => format!("{:.3} mg", grams * 1e3),
+        grams => format!("{:.3} µg", grams * 1e6),
     }
 }
 

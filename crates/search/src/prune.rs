@@ -46,9 +46,6 @@ pub(crate) fn judge(sweep: &Sweep, trial: &Trial) -> Vec<Judgement> {
     if let Some(metric) = diverged(sweep, point) {
         return vec![end(Verdict::Prune, Because::Diverged { metric }, Next::Prune)];
     }
-    if step > sweep.spec.resource.max {
-        return vec![end(Verdict::Stop, Because::LastStep, Next::Complete)];
-    }
     if step == sweep.spec.resource.max {
         return vec![go_on(Because::LastStep)];
     }

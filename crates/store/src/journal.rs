@@ -30,6 +30,11 @@ impl Journal {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(file_error)?;
         }
+        if path.exists() && !path.is_file() {
+            return Err(Error::Foreign(path.to_owned()));
+        }
+        // Two names of one file, such as a link, must meet at one lock.
+        let path = &real(path).map_err(file_error)?;
         let lock = lock(path)?;
         let mut connection = Connection::open(path)?;
         schema::version(&connection, path)?;
@@ -110,6 +115,16 @@ impl Journal {
         transaction.commit()?;
         Ok(())
     }
+}
+
+/// The path without links; the file itself need not exist yet.
+fn real(path: &Path) -> std::io::Result<PathBuf> {
+    if path.exists() {
+        return path.canonicalize();
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;
+    Ok(folder.canonicalize()?.join(name))
 }
 
 fn lock(path: &Path) -> Result<File, Error> {

@@ -1,7 +1,7 @@
 //! Questions to a database, read-only: also while a coordinator writes it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gramwise_carbon::Footprint;
@@ -31,7 +31,27 @@ impl Reader {
         if !path.exists() {
             return Err(Error::Missing(path.to_owned()));
         }
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        if !path.is_file() {
+            return Err(Error::Foreign(path.to_owned()));
+        }
+        match Self::open_beside_a_writer(path) {
+            Err(Error::Sqlite(_)) if !with_suffix(path, "-wal").exists() => Self::open_unchanging(path),
+            opened => opened,
+        }
+    }
+
+    fn open_beside_a_writer(path: &Path) -> Result<Self, Error> {
+        Self::checked(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?, path)
+    }
+
+    /// A file in a folder that may not be written cannot be shared with a writer, so there is none.
+    fn open_unchanging(path: &Path) -> Result<Self, Error> {
+        let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Self::checked(Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?, path)
+    }
+
+    fn checked(connection: Connection, path: &Path) -> Result<Self, Error> {
         connection.busy_timeout(Duration::from_secs(5))?;
         if schema::version(&connection, path)? == 0 {
             return Err(Error::Foreign(path.to_owned()));
@@ -230,6 +250,12 @@ impl Reader {
         }
         Ok(found)
     }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 const SWEEP: &str =

@@ -127,6 +127,10 @@ fn one_writer_at_a_time_and_readers_beside_it() {
     let journal = written(&path, &storm(9));
     assert!(matches!(Journal::open(&path), Err(Error::InUse(_))));
     record(&path);
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(matches!(Journal::open(&link), Err(Error::InUse(_))), "another name of the same file");
+    assert!(matches!(Journal::open(folder.path()), Err(Error::Foreign(_))), "a folder is no database");
     drop(journal);
     Journal::open(&path).unwrap();
 }

@@ -7,6 +7,9 @@ pub mod convert;
 
 pub use convert::Malformed;
 
+/// Bytes of a message at most. A report holds at most 100 steps of each attempt, and a step's line at most 64 KiB.
+pub const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
+
 /// The generated code of `proto/gramwise/v1`.
 #[expect(
     missing_docs,

@@ -12,6 +12,9 @@ use gramwise_model::{AttemptId, WorkerId};
 
 use crate::tail::Reported;
 
+/// Steps of one attempt in one report at most: a message has a limit, and judging must not keep the heartbeat waiting.
+const STEPS: usize = 100;
+
 /// One attempt's untold news.
 #[derive(Debug)]
 struct Untold {
@@ -82,8 +85,9 @@ impl Outbox {
         let attempt = |(consumer, untold): (&ConsumerId, &Untold)| AttemptReport {
             attempt: untold.attempt,
             total: of(consumer),
-            steps: untold.steps.clone(),
-            ended: untold.ended.clone(),
+            steps: untold.steps.iter().take(STEPS).cloned().collect(),
+            // An end comes with the last steps.
+            ended: untold.ended.clone().filter(|_| untold.steps.len() <= STEPS),
         };
         let late = self.settled.iter().filter(|(consumer, (_, told))| of(consumer) != *told);
         let late = late.map(|(consumer, (id, _))| AttemptReport {
@@ -118,6 +122,11 @@ impl Outbox {
                 untold.steps.retain(|step| step.step > last.step);
             }
         }
+    }
+
+    /// Does everything untold fit into one report?
+    pub(crate) fn fits(&self) -> bool {
+        self.attempts.values().all(|untold| untold.steps.len() <= STEPS)
     }
 
     /// Is there anything but totals to tell?
@@ -196,6 +205,23 @@ mod tests {
         outbox.acknowledged(&second);
         assert_eq!(outbox.report(&snapshot(1300), false).attempts[0].steps.len(), 1);
         assert!(outbox.has_news());
+    }
+
+    #[test]
+    fn many_steps_are_told_in_parts_and_the_end_with_the_last() {
+        let mut outbox = outbox();
+        outbox.add_steps(ConsumerId(1), (1..=250).map(step).collect(), &snapshot(10));
+        outbox.end(ConsumerId(1), AttemptEnd { kind: EndKind::Success, message: String::new() });
+        let mut told = Vec::new();
+        for parts_left in [2, 1, 0] {
+            assert_eq!(outbox.fits(), parts_left == 0);
+            let report = outbox.report(&snapshot(10), false);
+            assert_eq!(report.attempts[0].ended.is_some(), parts_left == 0);
+            told.extend(report.attempts[0].steps.iter().map(|step| step.step));
+            outbox.acknowledged(&report);
+        }
+        assert_eq!(told, (1..=250).collect::<Vec<u64>>());
+        assert_eq!(outbox.len(), 0);
     }
 
     #[test]

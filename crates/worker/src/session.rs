@@ -117,7 +117,8 @@ enum Setup {
 pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationToken) -> Result<(), Error> {
     let bad_address = |source| Error::Address { address: options.coordinator.clone(), source };
     let endpoint = Endpoint::from_shared(options.coordinator.clone()).map_err(bad_address)?;
-    let client = WorkClient::new(endpoint.connect_lazy());
+    let client =
+        WorkClient::new(endpoint.connect_lazy()).max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE);
     let (events, mut inbox) = mpsc::channel(NEWS);
     let slots = slots(&options, &meter);
     let outbox = Outbox::new(options.name.clone());
@@ -333,7 +334,9 @@ impl Session {
         }
         self.telling = true;
         let snapshot = self.snapshot().await?;
-        let report = self.outbox.report(&snapshot, self.stage == Stage::Leaving && self.is_idle());
+        let report = self
+            .outbox
+            .report(&snapshot, self.stage == Stage::Leaving && self.is_idle() && self.outbox.fits());
         let (mut client, events) = (self.client.clone(), self.events.clone());
         let message = report_to_wire(&report);
         self.tasks.spawn(async move {

@@ -3,7 +3,8 @@
 //! Files rather than pipes: a worker that is slow or dead never blocks a trial on a full pipe.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use gramwise_model::{CO2E, Metric, Metrics};
@@ -50,6 +51,9 @@ impl Tail {
 
     /// The lines that were completed since the last call.
     pub(crate) fn lines(&mut self) -> io::Result<Vec<String>> {
+        if self.file.as_mut().is_some_and(|file| was_replaced(file, &self.path)) {
+            *self = Self::new(&self.path);
+        }
         if self.file.is_none() {
             match File::open(&self.path) {
                 Ok(file) => self.file = Some(file),
@@ -70,6 +74,16 @@ impl Tail {
     }
 }
 
+/// Is the file at the path another one, or the same one cut short? A script may open its report anew each time.
+fn was_replaced(file: &mut File, path: &Path) -> bool {
+    let (Ok(now), Ok(open), Ok(position)) =
+        (std::fs::metadata(path), file.metadata(), file.stream_position())
+    else {
+        return false;
+    };
+    now.ino() != open.ino() || now.len() < position
+}
+
 /// One step as a script reported it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reported {
@@ -79,7 +93,9 @@ pub(crate) struct Reported {
 
 /// What a line of `$GRAMWISE_REPORT` says. `Err` says what is wrong with it, for the trial's log.
 pub(crate) fn parse(line: &str) -> Result<Reported, String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+    let value: Value = serde_json::from_str(line)
+        .or_else(|error| serde_json::from_str(&without_bare_numbers(line)).map_err(|_| error))
+        .map_err(|error| format!("not JSON: {error}"))?;
     let Value::Object(object) = value else {
         return Err("expected an object like {\"step\": 1, ...}".to_owned());
     };
@@ -117,13 +133,29 @@ pub(crate) fn parse_stdout(line: &str) -> Option<Result<Reported, String>> {
     line.strip_prefix("gramwise: ").map(parse)
 }
 
+/// Python's json writes NaN and infinities bare, which is no JSON: they become `null`, outside of texts.
+fn without_bare_numbers(line: &str) -> String {
+    let mut in_text = false;
+    let mut parts = Vec::new();
+    for part in line.split('"') {
+        parts.push(if in_text {
+            part.to_owned()
+        } else {
+            part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null")
+        });
+        // A quote that is escaped does not end a text.
+        in_text = if in_text { part.ends_with('\\') } else { true };
+    }
+    parts.join("\"")
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "checked to be whole and in range"
 )]
 fn whole(step: &Value) -> Option<u64> {
-    let whole = step.as_u64().or_else(|| {
+    let whole = step.as_u64().filter(|step| *step < 9_000_000_000_000_000).or_else(|| {
         // Python's json writes 3.0 for a float epoch.
         step.as_f64()
             .filter(|value| value.fract() == 0.0 && (1.0..9.0e15).contains(value))
@@ -132,7 +164,7 @@ fn whole(step: &Value) -> Option<u64> {
     whole.filter(|step| *step > 0)
 }
 
-/// Python's json writes NaN and Infinity bare, which is no JSON; scripts that avoid it write words.
+/// The words that scripts write which avoid bare NaN and Infinity.
 fn is_divergence(word: &str) -> bool {
     ["diverged", "nan", "inf", "-inf", "infinity", "-infinity"].contains(&word.to_ascii_lowercase().as_str())
 }
@@ -159,6 +191,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_written_anew_is_read_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report");
+        let mut tail = Tail::new(&path);
+        std::fs::write(&path, "first line\n").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["first line"]);
+        std::fs::write(&path, "second\n").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["second"]);
+        std::fs::remove_file(&path).unwrap();
+        assert!(tail.lines().unwrap().is_empty());
+        std::fs::write(&path, "the third line\n").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["the third line"]);
+    }
+
+    #[test]
     fn reports_are_read_and_faults_are_named() {
         let reported = parse(r#"{"step": 3, "loss": 0.5, "acc": null, "f1": "NaN", "co2e": 9}"#).unwrap();
         assert_eq!(reported.step, 3);
@@ -169,6 +216,10 @@ mod tests {
         ]
         .into();
         assert_eq!(reported.metrics, expected);
+        let bare = parse(r#"{"step": 1, "NaN \"s": 2, "a": NaN, "b": -Infinity, "c": Infinity}"#).unwrap();
+        assert_eq!(bare.metrics.values().filter(|metric| **metric == Metric::Diverged).count(), 3);
+        assert_eq!(bare.metrics["NaN \"s"], Metric::Finite(2.0));
+        assert!(parse(r#"{"step": 1000000000000000000}"#).is_err());
         assert_eq!(parse(r#"{"step": 2.0}"#).unwrap().step, 2);
         assert!(parse(r#"{"step": 0}"#).unwrap_err().contains("whole number from 1"));
         assert!(parse(r#"{"loss": 1}"#).unwrap_err().contains("`step` is missing"));

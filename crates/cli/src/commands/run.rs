@@ -83,7 +83,11 @@ impl Work<'_> {
             grace: self.args.grace,
         };
         let progress = Progress::start(self.path, sweep, self.common.quiet);
-        let worked = gramwise_worker::run(options, meter, interrupt.clone()).await;
+        // Without a journal nothing may go on: dropping the worker ends its trials, because their shims notice.
+        let worked = tokio::select! {
+            worked = gramwise_worker::run(options, meter, interrupt.clone()) => worked,
+            () = coordinator.failed() => Ok(()),
+        };
         let was_interrupted = interrupt.is_cancelled();
         progress.stop().await;
         watching.abort();
@@ -142,16 +146,17 @@ fn failed_as(error: &gramwise_worker::Error) -> Exit {
     }
 }
 
-/// Cancels on the first SIGINT or SIGTERM; ends the program on the second (each trial's shim then ends its trial).
+/// Cancels on the first SIGINT, SIGTERM or SIGHUP (the terminal closed); ends the program on the second (each trial's shim then ends its trial).
 async fn interrupted(token: CancellationToken) {
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut int), Ok(mut term), Ok(mut hup)] = kinds.map(signal) else {
         return;
     };
     for urgency in 0.. {
         tokio::select! {
             _ = int.recv() => {}
             _ = term.recv() => {}
+            _ = hup.recv() => {}
         }
         if urgency > 0 {
             std::process::exit(Exit::Interrupted as i32);

@@ -56,6 +56,7 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
     match choose(sweep) {
         Ok(choice) => facts.extend(lease(sweep, choice, asked, now)),
         Err(Nothing::Now) => {}
+        Err(Nothing::New) => facts.push(Fact::SpaceExhausted { sweep: sweep.id }),
         Err(Nothing::MoreAtAll(why, budget)) => facts.extend(end_sweep(sweep, &why, budget)),
     }
     Ok(facts)
@@ -65,6 +66,8 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
 enum Nothing {
     /// Trials that run now may change that.
     Now,
+    /// The sampler has nothing new; what that means for the sweep is decided once it is known.
+    New,
     /// The sweep is at its end: why, and whether it is a budget's limit.
     MoreAtAll(String, bool),
 }
@@ -73,11 +76,13 @@ fn choose(sweep: &Sweep) -> Result<Choice, Nothing> {
     let choice = interrupted(sweep).or_else(|| promotion(sweep)).or_else(|| fresh(sweep));
     let idle = sweep.live.is_empty();
     let Some(choice) = choice else {
-        let trials = sweep.trials.len();
-        let why = if sweep.exhausted {
-            format!("all {trials} configurations of the space were tried")
-        } else {
-            format!("all {trials} trials were run")
+        if !sweep.exhausted && !is_full(sweep) {
+            return Err(Nothing::New);
+        }
+        let why = match (sweep.trials.len(), sweep.exhausted) {
+            (0, _) => "`forbidden` leaves no configuration to try".to_owned(),
+            (trials, true) => format!("the space has no configuration beyond the {trials} that were tried"),
+            (trials, false) => format!("all {trials} trials were run"),
         };
         return Err(if idle { Nothing::MoreAtAll(why, false) } else { Nothing::Now });
     };
@@ -103,13 +108,21 @@ fn promotion(sweep: &Sweep) -> Option<Choice> {
     Some(Choice { trial, because: Because::Rung(comparison), before: Vec::new() })
 }
 
+/// Are there as many trials as the budget allows?
+fn is_full(sweep: &Sweep) -> bool {
+    sweep.spec.budget.trials.is_some_and(|limit| count(sweep) >= limit)
+}
+
+fn count(sweep: &Sweep) -> u32 {
+    u32::try_from(sweep.trials.len()).unwrap_or(u32::MAX)
+}
+
 /// A new configuration.
 fn fresh(sweep: &Sweep) -> Option<Choice> {
-    let limit = sweep.spec.budget.trials.unwrap_or(u32::MAX);
-    let count = u32::try_from(sweep.trials.len()).unwrap_or(u32::MAX);
-    if sweep.exhausted || count >= limit {
+    if sweep.exhausted || is_full(sweep) {
         return None;
     }
+    let count = count(sweep);
     let proposal = propose(sweep)?;
     let id = TrialId(count + 1);
     // 53 bits, so that the seed survives languages whose numbers are doubles.

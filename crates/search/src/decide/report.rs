@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use gramwise_carbon::{Energy, Microjoules};
-use gramwise_model::rows::Outcome;
+use gramwise_model::rows::{Outcome, Verdict};
 use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
-use gramwise_model::{AttemptId, CO2E, Metric, RetryAction, Timestamp};
+use gramwise_model::{AttemptId, Because, CO2E, Metric, RetryAction, Timestamp};
 
 use super::judge::{missing_objective, no_objective};
 use super::{lose, over};
@@ -99,14 +99,27 @@ fn decide_attempt(
     if let Some(end) = &told.ended {
         let (outcome, next) = fate(sweep, &seen, end);
         facts.extend(over(told.attempt, (attempt.account, total), &outcome, next, now));
+    } else if trial.phase == Phase::Running && goes_beyond(sweep, told) {
+        facts.push(Fact::Decided {
+            attempt: told.attempt,
+            step: seen.last_step(),
+            verdict: Verdict::Stop,
+            because: Because::LastStep,
+            next: Some(Next::Complete),
+        });
     }
     Ok(facts)
+}
+
+fn goes_beyond(sweep: &Sweep, told: &AttemptReport) -> bool {
+    told.steps.last().is_some_and(|step| step.step > sweep.spec.resource.max)
 }
 
 /// Records the steps not heard of before, with what the trial burnt to reach each.
 fn take_steps(sweep: &Sweep, seen: &mut Trial, told: &AttemptReport, now: Timestamp) -> Vec<Fact> {
     let mut facts = Vec::new();
-    for step in &told.steps {
+    // What a script does beyond the last step is burnt, but no result: trials are compared at the same step.
+    for step in told.steps.iter().filter(|step| step.step <= sweep.spec.resource.max) {
         let (first, last) = seen.attempts.last().map_or((None, None), |one| (one.first_step, one.last_step));
         if last.is_some_and(|last| step.step <= last) {
             continue;

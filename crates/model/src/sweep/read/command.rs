@@ -37,7 +37,7 @@ pub(super) fn command(findings: &mut Findings<'_>, file: &Fields<'_>, has_parame
         .collect();
     if has_parameters && !takes_parameters && findings.error_count() == before {
         let message =
-            "no macro of `command` passes the parameters on; the trial finds them in $GRAMWISE_PARAMS only";
+            "no macro of `command` passes the parameters on; the trial finds them in its environment only";
         findings.warning(&field.node.span, message, "add \"${args}\" if the program reads arguments");
     }
     command
