@@ -13,7 +13,7 @@ pub fn best(record: &SweepRecord, format: Format, terminal: Terminal) -> Option<
     let trial = pareto::best(record)?;
     Some(match format {
         Format::Table => as_text(record, trial, terminal),
-        Format::Json => json::document(&TrialSummary::of(trial)),
+        Format::Json => json::versioned(&TrialSummary::of(trial)),
         Format::Csv | Format::Value => trials::list(record, &[trial], format, terminal),
     })
 }

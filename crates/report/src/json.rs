@@ -16,6 +16,15 @@ pub(crate) fn document<T: Serialize>(answer: &T) -> String {
     serde_json::to_string_pretty(answer).expect("plain data with text keys becomes JSON") + "\n"
 }
 
+/// An answer that is part of another one elsewhere, as a document of its own: with the version that it has there from the whole.
+pub(crate) fn versioned<T: Serialize>(answer: &T) -> String {
+    let mut value = serde_json::to_value(answer).expect("plain data with text keys becomes JSON");
+    if let Some(object) = value.as_object_mut() {
+        object.insert("schema".to_owned(), SCHEMA.into());
+    }
+    document(&value)
+}
+
 pub(crate) fn config(config: &Config) -> Plain {
     config.iter().map(|(name, value)| (name.clone(), value.to_json())).collect()
 }
