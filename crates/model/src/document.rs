@@ -65,12 +65,6 @@ impl<'t> Findings<'t> {
         keep(&mut self.errors, finding);
     }
 
-    /// Notes that something is wrong where nothing can be advised.
-    pub(crate) fn bare_error(&mut self, span: &Range<usize>, message: impl Into<String>) {
-        let finding = self.finding(span, &message.into(), None);
-        keep(&mut self.errors, finding);
-    }
-
     /// Notes that something is legal, but probably not meant, with what to try.
     pub(crate) fn warning(
         &mut self,
@@ -171,10 +165,13 @@ mod tests {
     fn places_count_characters_and_come_in_text_order() {
         let mut findings = Findings::new("é: 1\nabc\nd");
         findings.error(&(6..10), "second", "try");
-        findings.bare_error(&(2..3), "first");
+        findings.error(&(2..3), "first", "go");
         findings.error(&(6..10), "second", "try");
         let (errors, warnings) = findings.finish();
-        assert_eq!(errors.to_string(), "line 1, column 2: first\nline 2, column 1: second (hint: try)");
+        assert_eq!(
+            errors.to_string(),
+            "line 1, column 2: first (hint: go)\nline 2, column 1: second (hint: try)"
+        );
         assert_eq!(errors.0[1].span, 6..9, "only the first line is underlined");
         assert_eq!(warnings, Problems::default());
     }
@@ -182,14 +179,14 @@ mod tests {
     #[test]
     fn a_message_cannot_steer_a_terminal() {
         let mut findings = Findings::new("x");
-        findings.bare_error(&(0..1), "found \u{1b}[2J\n");
+        findings.error(&(0..1), "found \u{1b}[2J\n", "");
         assert_eq!(findings.finish().0.0[0].message, "found \\u{1b}[2J\\n");
     }
 
     #[test]
     fn a_span_outside_the_text_or_inside_a_character_is_moved_in() {
         let mut findings = Findings::new("aé");
-        findings.bare_error(&(2..99), "odd");
+        findings.error(&(2..99), "odd", "");
         assert_eq!(findings.finish().0.0[0].span, 1..3);
     }
 }

@@ -16,10 +16,9 @@ pub(super) fn explain(findings: &mut Findings<'_>, error: &ScanError) {
     }
     let letter = text[at..].chars().next().map_or(0, char::len_utf8);
     let message = format!("this is not YAML: {}", error.info());
-    match cause(text, at, &line, error.kind()) {
-        Some(hint) => findings.error(&(at..at + letter), message, hint),
-        None => findings.bare_error(&(at..at + letter), message),
-    }
+    let usual = "look at indentation, quotes and brackets here and on the line above";
+    let hint = cause(text, at, &line, error.kind()).unwrap_or_else(|| usual.to_owned());
+    findings.error(&(at..at + letter), message, hint);
 }
 
 /// The usual cause of an error at `at`.

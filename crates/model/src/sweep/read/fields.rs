@@ -46,11 +46,12 @@ impl<'n> Field<'n> {
     pub(super) fn wrong(&self, findings: &mut Findings<'_>, expected: &str, hint: &str) {
         let what = if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", self.path) };
         let message = format!("{what} must be {expected}, found {}", self.node.found());
-        if hint.is_empty() {
-            findings.bare_error(&self.node.span, message);
-        } else {
-            findings.error(&self.node.span, message, hint);
-        }
+        let key = self.path.rsplit('.').next().filter(|key| !key.is_empty());
+        let usual = || {
+            key.map_or_else(|| format!("write {expected}"), |key| format!("after `{key}:` write {expected}"))
+        };
+        let hint = if hint.is_empty() { usual() } else { hint.to_owned() };
+        findings.error(&self.node.span, message, hint);
     }
 
     /// A text that is not empty; a bare number or truth value is taken as it is written.
