@@ -180,6 +180,9 @@ impl Resource {
 }
 
 impl SweepSpec {
+    /// What a sweep without a `name` is called here, where its file's name is not known.
+    pub const DEFAULT_NAME: &str = "sweep";
+
     /// Reads a sweep file. All faults are returned together, each with its place in the text and a hint;
     /// warnings (legal, but probably not meant) come beside the sweep.
     pub fn from_yaml(text: &str) -> Result<(Self, Problems), Problems> {

@@ -11,6 +11,7 @@ use gramwise_model::{SweepId, SweepSpec, Timestamp};
 use gramwise_search::Fact;
 use rusqlite::Connection;
 
+use crate::paths::{beside, real};
 use crate::values::{from_json, int, json, uint};
 use crate::{Error, projection, schema};
 
@@ -117,20 +118,8 @@ impl Journal {
     }
 }
 
-/// The path without links; the file itself need not exist yet.
-fn real(path: &Path) -> std::io::Result<PathBuf> {
-    if path.exists() {
-        return path.canonicalize();
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;
-    Ok(folder.canonicalize()?.join(name))
-}
-
 fn lock(path: &Path) -> Result<File, Error> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock_path = PathBuf::from(name);
+    let lock_path = beside(path, ".lock");
     let file_error = |source| Error::File { path: lock_path.clone(), source };
     let file =
         OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(file_error)?;

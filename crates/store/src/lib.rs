@@ -6,6 +6,7 @@
 
 mod error;
 mod journal;
+mod paths;
 mod projection;
 mod reader;
 mod schema;

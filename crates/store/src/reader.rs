@@ -1,7 +1,7 @@
 //! Questions to a database, read-only: also while a coordinator writes it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use gramwise_carbon::Footprint;
@@ -12,6 +12,7 @@ use gramwise_model::rows::{
 use gramwise_model::{SweepId, Timestamp, TrialId, WorkerId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
+use crate::paths::beside;
 use crate::values::{energy, footprint, from_json, from_word, uint};
 use crate::{Error, schema};
 
@@ -35,7 +36,7 @@ impl Reader {
             return Err(Error::Foreign(path.to_owned()));
         }
         match Self::open_beside_a_writer(path) {
-            Err(Error::Sqlite(_)) if !with_suffix(path, "-wal").exists() => Self::open_unchanging(path),
+            Err(Error::Sqlite(_)) if !beside(path, "-wal").exists() => Self::open_unchanging(path),
             opened => opened,
         }
     }
@@ -250,12 +251,6 @@ impl Reader {
         }
         Ok(found)
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 const SWEEP: &str =

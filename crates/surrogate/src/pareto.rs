@@ -14,8 +14,9 @@ pub fn front(points: &[Vec<f64>]) -> Vec<usize> {
 /// objective, because whoever names several puts the one that matters most first. Ties keep the given order.
 pub fn pareto_order(points: &[Vec<f64>]) -> Vec<usize> {
     let mut left: Vec<usize> = (0..points.len()).collect();
+    let by_first = |a: &usize, b: &usize| first(&points[*a]).total_cmp(&first(&points[*b]));
     if points.iter().all(|point| point.len() < 2) {
-        left.sort_by(|&a, &b| first(&points[a]).total_cmp(&first(&points[b])));
+        left.sort_by(by_first);
         return left;
     }
     let mut ordered = Vec::with_capacity(points.len());
@@ -26,7 +27,7 @@ pub fn pareto_order(points: &[Vec<f64>]) -> Vec<usize> {
             .filter(|&i| !left.iter().any(|&other| dominates(&points[other], &points[i])))
             .collect();
         left.retain(|index| !layer.contains(index));
-        layer.sort_by(|&a, &b| first(&points[a]).total_cmp(&first(&points[b])));
+        layer.sort_by(by_first);
         ordered.extend(layer);
     }
     ordered

@@ -62,7 +62,6 @@ pub(crate) struct Surroundings<'a> {
 struct Running {
     shim: Child,
     word: Option<ChildStdin>,
-    socket: Option<Socket>,
     files: Files,
 }
 
@@ -76,7 +75,7 @@ pub(crate) async fn attempt(
 ) {
     surroundings.meter.open(consumer, &assignment.gpus);
     let (end, cpu) = match start(assignment, consumer, surroundings).await {
-        Ok(running) => watch_over(running, assignment, surroundings.grace, wish, news).await,
+        Ok(started) => watch_over(started, assignment, surroundings.grace, wish, news).await,
         Err(message) => (AttemptEnd { kind: EndKind::Failure, message }, None),
     };
     surroundings.meter.close(consumer, cpu);
@@ -93,7 +92,7 @@ pub(crate) async fn setup(
 ) -> Result<(), String> {
     let words = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
     let folder = surroundings.files.join("setup");
-    let files = Files { checkpoint: folder.clone(), socket: folder.join("socket"), folder };
+    let files = Files { checkpoint: folder.clone(), socket: folder.join("socket"), folder: folder.clone() };
     surroundings.meter.open(consumer, &[]);
     let ended = match spawn(words, Vec::new(), files, consumer, surroundings) {
         Ok(mut running) => {
@@ -115,8 +114,8 @@ pub(crate) async fn setup(
         _ => Err(format!(
             "`setup: {command}` failed ({}): {}\nhint: its whole output is in {}; the same command resumes the sweep",
             described(&exit),
-            last_lines(&surroundings.files.join("setup").join("stderr.log")),
-            surroundings.files.join("setup").display()
+            last_lines(&folder.join("stderr.log")),
+            folder.display()
         )),
     }
 }
@@ -125,7 +124,7 @@ async fn start(
     assignment: &Assignment,
     consumer: ConsumerId,
     surroundings: &Surroundings<'_>,
-) -> Result<Running, String> {
+) -> Result<(Running, Option<Socket>), String> {
     let files = Files::of(surroundings.files, assignment);
     let words =
         expand(&assignment.plan.command, &assignment.config, &files.args().display().to_string(), |name| {
@@ -142,12 +141,11 @@ async fn start(
             |error| tracing::warn!(%error, path = %files.socket.display(), "no socket for the trial"),
         )
         .ok();
-    let mut running = spawn(words, variables, files, consumer, surroundings)?;
-    running.socket = socket;
+    let running = spawn(words, variables, files, consumer, surroundings)?;
     tokio::fs::write(&args.0, args.1)
         .await
         .map_err(|error| format!("cannot write {}: {error}", args.0.display()))?;
-    Ok(running)
+    Ok((running, socket))
 }
 
 fn spawn(
@@ -183,18 +181,18 @@ fn spawn(
         surroundings.meter.attach(consumer, pid);
     }
     let word = shim.stdin.take();
-    Ok(Running { shim, word, socket: None, files })
+    Ok(Running { shim, word, files })
 }
 
 /// Forwards what the trial reports until it is over; stops it when told to, or when its time is up.
 async fn watch_over(
-    mut running: Running,
+    (mut running, socket): (Running, Option<Socket>),
     assignment: &Assignment,
     grace: Duration,
     mut wish: watch::Receiver<Wish>,
     news: &mpsc::Sender<News>,
 ) -> (AttemptEnd, Option<Duration>) {
-    let mut report = Reports::of(&running.files, running.socket.take());
+    let mut report = Reports::of(&running.files, socket);
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = assignment.plan.timeout.map(|timeout| Instant::now() + timeout);

@@ -9,9 +9,6 @@ use crate::exit::{Exit, Failure};
 use crate::output::{colour_on_stderr, print};
 use crate::sweep_file::{Severity, render};
 
-/// What a sweep without a `name` is called by the reader, which knows no file: its file's name says more.
-const DEFAULT_NAME: &str = "sweep";
-
 /// Reads a file, prints what is wrong with it on stderr, and what it means on stdout.
 pub(super) fn check(common: &Common, file: &Path) -> anyhow::Result<Exit> {
     let spec = read(file, common.quiet)?;
@@ -41,7 +38,8 @@ pub(super) fn read(file: &Path, quiet: bool) -> anyhow::Result<SweepSpec> {
     })?;
     match SweepSpec::from_yaml(&text) {
         Ok((mut spec, warnings)) => {
-            if let (DEFAULT_NAME, Some(stem)) = (spec.name.as_str(), file.file_stem()) {
+            // The file's name says more than the reader's default.
+            if let (SweepSpec::DEFAULT_NAME, Some(stem)) = (spec.name.as_str(), file.file_stem()) {
                 spec.name = stem.to_string_lossy().into_owned();
             }
             if !quiet && !warnings.0.is_empty() {

@@ -146,7 +146,8 @@ fn failed_as(error: &gramwise_worker::Error) -> Exit {
     }
 }
 
-/// Cancels on the first SIGINT, SIGTERM or SIGHUP (the terminal closed); ends the program on the second (each trial's shim then ends its trial).
+/// Cancels on the first SIGINT, SIGTERM or SIGHUP (the terminal closed); ends the program on the second (each trial's
+/// shim then ends its trial).
 async fn interrupted(token: CancellationToken) {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let [Ok(mut int), Ok(mut term), Ok(mut hup)] = kinds.map(signal) else {

@@ -64,7 +64,10 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
     let prune = settings::prune(findings, &file, &resource);
     ignored(findings, &file);
     let seed = file.get("seed").and_then(|field| field.unsigned(findings, 0..=u64::MAX)).unwrap_or(0);
-    let name = file.get("name").and_then(|field| field.text(findings)).unwrap_or_else(|| "sweep".to_owned());
+    let name = file
+        .get("name")
+        .and_then(|field| field.text(findings))
+        .unwrap_or_else(|| SweepSpec::DEFAULT_NAME.to_owned());
     let setup = file.get("setup").and_then(|field| field.text(findings));
     Some(SweepSpec {
         name,

@@ -32,8 +32,8 @@ fn decided(sweep: &Sweep, trial: &Trial, attempt: AttemptId) -> Vec<Fact> {
     judgements.into_iter().map(fact).collect()
 }
 
-/// The first reported objective that the trial's newest step lacks, and what it has instead. Later steps of a trial
-/// that did report it may leave it out.
+/// The first objective that no step of the trial reported, and what they reported instead. A trial that did report it once may
+/// leave it out at other steps.
 pub(super) fn missing_objective(sweep: &Sweep, seen: &Trial) -> Option<(String, Vec<String>)> {
     let found = || {
         let names = seen.curve.values().flat_map(|point| point.metrics.keys());
