@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gramwise_report::{Format, GroupBy};
+use gramwise_search::strategy::{Pruner, Sampler};
 
 /// A hyperparameter search that counts its carbon.
 #[derive(Debug, Parser)]
@@ -118,6 +119,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Replay the search against tables of learning curves, in virtual time.
+    Bench(BenchArgs),
     /// What is measured, modelled or missing on this machine, and how to fix it.
     Doctor {
         #[command(flatten)]
@@ -145,6 +148,53 @@ pub(crate) struct RunArgs {
     pub(crate) devices: Devices,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// What `bench` takes.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The folder of tables, one folder a task.
+    pub(crate) dir: PathBuf,
+    /// Tasks by name, several by commas; `lcbench_*` for all that begin so [default: all].
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) tasks: Vec<String>,
+    /// Seeds, from 0.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seeds: u64,
+    /// Workers.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) workers: usize,
+    /// Grams to spend, in full trainings (FTE).
+    #[arg(long, default_value_t = 40.0)]
+    pub(crate) budget: f64,
+    /// Search error and grams together.
+    #[arg(long)]
+    pub(crate) several: bool,
+    /// How configurations are proposed.
+    #[arg(long, value_enum, default_value_t = SamplerArg::Gp)]
+    pub(crate) sampler: SamplerArg,
+    /// How trials are ended early.
+    #[arg(long, value_enum, default_value_t = PrunerArg::GainPerKg)]
+    pub(crate) pruner: PrunerArg,
+    /// Epochs before a trial may be paused.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) grace: u64,
+    /// What a full training is worth, in shares of the way from the best to the median configuration; the search then ends by
+    /// itself [default: it spends its budget].
+    #[arg(long)]
+    pub(crate) worth: Option<f64>,
+    /// Threads [default: all cores].
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Turn a knob of the strategy: NAME=VALUE.
+    #[arg(long, value_parser = knob)]
+    pub(crate) knob: Vec<(String, f64)>,
+}
+
+fn knob(text: &str) -> Result<(String, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let value = value.parse().map_err(|_| format!("`{value}` is no number"))?;
+    Ok((name.to_owned(), value))
 }
 
 /// Where the meter looks.
@@ -181,6 +231,57 @@ pub(crate) struct TrialArg {
     /// Number or name of the sweep [default: the newest].
     #[arg(long)]
     pub(crate) sweep: Option<String>,
+}
+
+/// [`Sampler`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SamplerArg {
+    /// A Gaussian process over configurations and learning curves.
+    Gp,
+    /// Tree-structured Parzen estimator.
+    Tpe,
+    /// Scrambled Sobol points.
+    Sobol,
+    /// Independent draws.
+    Random,
+}
+
+/// [`Pruner`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrunerArg {
+    /// By expected gain per gram.
+    GainPerKg,
+    /// Never.
+    None,
+    /// Worse than the median of the others at the same step.
+    Median,
+    /// Asynchronous successive halving.
+    Asha,
+    /// Successive halving in brackets.
+    Hyperband,
+}
+
+impl From<SamplerArg> for Sampler {
+    fn from(arg: SamplerArg) -> Self {
+        match arg {
+            SamplerArg::Gp => Self::Gp,
+            SamplerArg::Tpe => Self::Tpe,
+            SamplerArg::Sobol => Self::Sobol,
+            SamplerArg::Random => Self::Random,
+        }
+    }
+}
+
+impl From<PrunerArg> for Pruner {
+    fn from(arg: PrunerArg) -> Self {
+        match arg {
+            PrunerArg::GainPerKg => Self::GainPerKg,
+            PrunerArg::None => Self::None,
+            PrunerArg::Median => Self::Median,
+            PrunerArg::Asha => Self::Asha,
+            PrunerArg::Hyperband => Self::Hyperband,
+        }
+    }
 }
 
 /// [`Format`] on the command line.

@@ -1,5 +1,6 @@
 //! One file a command; questions that are one call each are here.
 
+mod bench;
 mod check;
 mod doctor;
 mod logs;
@@ -21,6 +22,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let common = &cli.common;
     match cli.command {
         Command::Run(args) => return run::run(common, &args),
+        Command::Bench(args) => return bench::bench(&args),
         Command::Check { file } => return check::check(common, &file),
         Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form),
         Command::Logs { trial, follow, attempt, stderr } => {

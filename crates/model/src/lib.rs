@@ -6,6 +6,7 @@
 
 mod because;
 mod document;
+pub mod hyperparameter;
 mod id;
 mod metric;
 mod objective;

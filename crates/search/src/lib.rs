@@ -19,6 +19,7 @@ mod propose;
 mod prune;
 mod rng;
 mod state;
+pub mod strategy;
 mod unit_cube;
 
 pub use apply::apply;

@@ -14,6 +14,14 @@ pub enum Purpose {
     Audit = 2,
     /// The seed handed to the training script.
     TrialSeed = 3,
+    /// Candidates for a new configuration.
+    Candidates = 4,
+    /// Which trials a fit of the model sees.
+    Fit = 5,
+    /// Configurations that say what is typical.
+    Typical = 6,
+    /// Candidates for a last look before a search ends.
+    Doubt = 7,
 }
 
 /// The generator of one (sweep seed, trial, purpose). `ChaCha8` is named because its stream is specified: the same

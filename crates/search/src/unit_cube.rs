@@ -1,7 +1,7 @@
 //! Configurations as points of the unit cube, and back: each coordinate is a probability of its distribution.
 
 use gramwise_model::{Distribution, Value};
-use gramwise_surrogate::normal_quantile;
+use gramwise_surrogate::{normal_cdf, normal_quantile};
 
 /// The value of a distribution at a probability in [0, 1): its quantile.
 pub(crate) fn value_at(distribution: &Distribution, probability: f64) -> Value {
@@ -20,6 +20,29 @@ pub(crate) fn value_at(distribution: &Distribution, probability: f64) -> Value {
             quantized(float_at(inner, probability), *step, min, max)
         }
     }
+}
+
+/// A probability in [0, 1) at which [`value_at`] gives the value: the middle of those that do. Values outside the bounds are
+/// held at them.
+pub(crate) fn probability_of(distribution: &Distribution, value: &Value) -> f64 {
+    let number = value.number().unwrap_or(0.0);
+    let probability = match distribution {
+        Distribution::Constant(_) => 0.5,
+        Distribution::Categorical { choices, probabilities } => {
+            let index = choices.iter().position(|choice| choice.same_as(value)).unwrap_or(0);
+            let share = |at: usize| probabilities.as_deref().map_or(1.0 / choices.len() as f64, |all| all[at]);
+            (0..index).map(share).sum::<f64>() + 0.5 * share(index)
+        }
+        Distribution::IntUniform { min, max } => {
+            (number - *min as f64 + 0.5) / ((i128::from(*max) - i128::from(*min) + 1) as f64)
+        }
+        Distribution::Uniform { min, max } => (number - min) / (max - min),
+        Distribution::LogUniform { min, max } => (number / min).max(f64::MIN_POSITIVE).ln() / (max.ln() - min.ln()),
+        Distribution::Normal { mu, sigma } => normal_cdf((number - mu) / sigma),
+        Distribution::LogNormal { mu, sigma } => normal_cdf((number.max(f64::MIN_POSITIVE).ln() - mu) / sigma),
+        Distribution::Quantized { inner, .. } => return probability_of(inner, value),
+    };
+    if probability.is_finite() { probability.clamp(0.0, 1.0 - f64::EPSILON) } else { 0.5 }
 }
 
 /// All values of a distribution for a grid; `None` where they cannot be listed.
@@ -128,6 +151,32 @@ mod tests {
             value_at(&Distribution::IntUniform { min: i64::MIN, max: i64::MAX }, 0.0),
             Value::Int(i64::MIN)
         );
+    }
+
+    #[test]
+    fn probabilities_of_values_lead_back_to_them() {
+        let inner = Box::new(Distribution::LogUniform { min: 9.0, max: 100.0 });
+        for distribution in [
+            Distribution::Uniform { min: -2.0, max: 3.0 },
+            Distribution::LogUniform { min: 1e-5, max: 2.0 },
+            Distribution::IntUniform { min: -3, max: 9 },
+            Distribution::Normal { mu: 1.0, sigma: 2.0 },
+            Distribution::LogNormal { mu: 1.0, sigma: 2.0 },
+            Distribution::Quantized { step: 8.0, inner },
+            Distribution::Categorical {
+                choices: vec![Value::Text("a".into()), Value::Int(3), Value::Null],
+                probabilities: Some(vec![0.2, 0.7, 0.1]),
+            },
+        ] {
+            for draw in [0.01, 0.3, 0.55, 0.93] {
+                let value = value_at(&distribution, draw);
+                let again = value_at(&distribution, probability_of(&distribution, &value));
+                match (value.number(), again.number()) {
+                    (Some(a), Some(b)) => assert!((a - b).abs() <= 1e-9 * a.abs().max(1.0), "{a} {b}"),
+                    _ => assert_eq!(value, again),
+                }
+            }
+        }
     }
 
     #[test]

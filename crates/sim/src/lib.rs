@@ -5,6 +5,7 @@
 //! every fact the invariants are walked. The same seed gives the same history.
 
 mod cluster;
+pub mod replay;
 mod trial;
 mod worker;
 

@@ -4,13 +4,29 @@
 //! [`hypervolume_gain`], [`pareto_order`], and [`Sobol`]. Everywhere, smaller is better.
 
 mod curve;
+mod curve_process;
+mod ehvi;
+mod factor;
 mod hypervolume;
+mod lbfgs;
+mod loglinear;
 mod normal;
 mod pareto;
 mod sobol;
+mod staged;
+mod tpe;
+mod warp;
 
 pub use curve::{Point, Prediction, predict};
+pub use curve_process::{Axis, CurveProcess, Forecast, MAX_RUNGS, Observation, Parameters, fit};
+pub use ehvi::{Profile, Region};
 pub use hypervolume::{hypervolume, hypervolume_gain};
-pub use normal::{expected_improvement, normal_quantile};
+pub use loglinear::{LogLinear, LogRow};
+pub use normal::{
+    expected_improvement, log_expected_improvement, normal_cdf, normal_density, normal_quantile,
+};
 pub use pareto::{dominates, front, pareto_order};
 pub use sobol::{MAX_DIMENSIONS, Sobol};
+pub use staged::{Payoff, Staged, staged};
+pub use tpe::tpe_point;
+pub use warp::Warp;

@@ -1,0 +1,82 @@
+//! The strategy for a caller that asks and tells one thing after another and does not mind waiting for a fit: the engine over
+//! stdio, and replays.
+
+use gramwise_model::Config;
+
+use super::{By, Choice, Fate, Seen, Strategy, What, Word};
+
+/// A strategy that computes its own fits, between questions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AskTell {
+    strategy: Strategy,
+    /// A new configuration that was given and has not started.
+    given: Option<Choice>,
+}
+
+impl AskTell {
+    /// Around a strategy.
+    pub fn new(strategy: Strategy) -> Self {
+        Self { strategy, given: None }
+    }
+
+    /// The strategy.
+    pub fn strategy(&self) -> &Strategy {
+        &self.strategy
+    }
+
+    /// What to do next. A trial that is resumed counts as running from now on. Never [`What::Refit`].
+    pub fn ask(&mut self) -> Choice {
+        self.fit(false);
+        let mut choice = self.strategy.choose();
+        if choice.what == What::Refit {
+            self.fit(true);
+            choice = self.strategy.choose();
+            if choice.what == What::Refit {
+                choice.what = What::Done("nothing is expected to gain what its carbon is worth".to_owned());
+            }
+        }
+        match &choice.what {
+            What::Resume(trial) => self.strategy.launched(*trial, choice.to, choice.price, is_warm(&choice)),
+            What::New { .. } => self.given = Some(choice.clone()),
+            What::Wait | What::Refit | What::Done(_) => {}
+        }
+        choice
+    }
+
+    fn fit(&mut self, now: bool) {
+        for task in self.strategy.fits_due(now) {
+            let parameters = task.solve();
+            self.strategy.fitted(task.objective, &parameters);
+        }
+    }
+
+    /// A configuration started, which need not be the one that was given. Returns the trial's index.
+    pub fn started(&mut self, config: Config) -> usize {
+        let trial = self.strategy.started(config);
+        let (to, price, warm) = match self.given.take() {
+            Some(choice) => (choice.to, choice.price, is_warm(&choice)),
+            None => (0, 0.0, false),
+        };
+        self.strategy.launched(trial, to, price, warm);
+        trial
+    }
+
+    /// A trial reported; what becomes of it. The caller says how it ended by [`AskTell::ended`].
+    pub fn report(&mut self, trial: usize, seen: &Seen) -> Word {
+        self.strategy.seen(trial, seen);
+        self.strategy.word(trial)
+    }
+
+    /// A trial's run is over.
+    pub fn ended(&mut self, trial: usize, fate: Fate) {
+        self.strategy.ended(trial, fate);
+    }
+}
+
+/// Was it chosen after the cold start?
+pub(crate) fn is_warm(choice: &Choice) -> bool {
+    match choice.by {
+        By::Gain(_) | By::Rank | By::Sampler => true,
+        By::ColdStart | By::Nothing => false,
+    }
+}

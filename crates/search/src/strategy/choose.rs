@@ -1,0 +1,370 @@
+//! What to run next: of all paused trials and of new configurations, the one with the most expected gain per gram.
+
+use gramwise_model::{Config, TrialId};
+use gramwise_surrogate::{Forecast, MAX_RUNGS, Payoff, Staged, expected_improvement, log_expected_improvement};
+
+use super::calibration::Calibration;
+use super::model::{Model, by_best};
+use super::setting::{By, Choice, Promise, Pruner, Sampler, What};
+use super::trials::Place;
+use super::worth::Stake;
+use super::{Strategy, feasibility};
+use crate::rng::{Purpose, rng};
+
+/// The price is halved so many times at most before any trial is taken.
+const HALVINGS: usize = 40;
+/// Before a search ends, so many times the candidates are looked at, and standard deviations are wider by this much.
+const DOUBT_LOOK: usize = 8;
+const DOUBT_WIDER: f64 = 1.25;
+/// A promotion by rank may cost so many times the typical segment.
+const RANK_COST: f64 = 3.0;
+/// A guess at the standard deviation of a new trial's end, for the first look at many candidates.
+const GUESSED_SD: f64 = 0.8;
+
+/// A thing that could be run.
+struct Candidate {
+    trial: Option<usize>,
+    config: Config,
+    pool: Option<usize>,
+    x: Vec<f64>,
+    /// The first rung at which it pauses.
+    from: usize,
+    /// Grams of the segment that ends at each rung.
+    grams: [f64; MAX_RUNGS],
+    /// The probability that it is of use.
+    feasible: f64,
+    /// The payoff of its end, where it differs from others'.
+    payoff: Payoff,
+    /// More gain per gram than this no policy has.
+    bound: f64,
+}
+
+/// How hard to look.
+#[derive(Clone, Copy)]
+struct Look {
+    times: usize,
+    wider: f64,
+}
+
+impl Strategy {
+    /// What to do next. Looks, and changes nothing: [`Strategy::launched`] makes it so.
+    pub fn choose(&self) -> Choice {
+        match self.setting.pruner {
+            Pruner::GainPerKg => self.choose_by_gain(),
+            Pruner::None | Pruner::Median => self.choose_new(self.last_rung()),
+            Pruner::Asha | Pruner::Hyperband => match self.promotable() {
+                Some((trial, to)) => self.choice(What::Resume(trial), to, By::Rank),
+                None => self.choose_new(self.bracket_start(self.bracket(self.trials.len()))),
+            },
+        }
+    }
+
+    fn choice(&self, what: What, to: usize, by: By) -> Choice {
+        Choice { what, to, price: self.price.unwrap_or(0.0), by }
+    }
+
+    fn choose_by_gain(&self) -> Choice {
+        if !self.warm
+            && let Some(choice) = self.cold_start()
+        {
+            return choice;
+        }
+        let Some(model) = self.models.first() else { return self.choose_new(self.first_rung()) };
+        if self.knobs.hedge > 0
+            && self.launches % self.knobs.hedge == 0
+            && let Some((trial, to)) = self.by_rank()
+        {
+            return self.choice(What::Resume(trial), to, By::Rank);
+        }
+        let model = self.with_beliefs(model);
+        let stake = self.stake(&model);
+        let mut price = self.price.unwrap_or(0.0);
+        let candidates = self.candidates(&model, &stake, Look { times: 1, wider: 1.0 });
+        let forecasts: Vec<Forecast> = candidates.iter().map(|one| self.forecast_of(&model, one, 1.0)).collect();
+        for _ in 0..HALVINGS {
+            if let Some((at, worth)) = self.best(&candidates, &forecasts, price) {
+                return self.chosen(&model, &candidates[at], &forecasts[at], worth, price);
+            }
+            if self.setting.price.is_some() {
+                return self.doubt(&model, &stake);
+            }
+            price *= 0.5;
+        }
+        // Nothing promises anything at any price: what is new teaches most.
+        match self.sampled(self.trials.len()) {
+            Some(what) => Choice { what, to: self.first_rung(), price, by: By::Sampler },
+            None => self.nothing_left(),
+        }
+    }
+
+    /// Nothing seems worth its carbon. Before that is said, everything that runs has ended, the model is fitted to all that is
+    /// known, and many more candidates are looked at with wider forecasts.
+    fn doubt(&self, model: &Model, stake: &Stake<'_>) -> Choice {
+        if self.trials.iter().any(|trial| trial.is_running() || trial.place == Place::Waiting) {
+            return self.choice(What::Wait, 0, By::Nothing);
+        }
+        if self.models.iter().any(Model::has_grown) {
+            return self.choice(What::Refit, 0, By::Nothing);
+        }
+        let price = self.price.unwrap_or(0.0);
+        let look = Look { times: DOUBT_LOOK, wider: DOUBT_WIDER };
+        let candidates = self.candidates(model, stake, look);
+        let forecasts: Vec<Forecast> =
+            candidates.iter().map(|one| self.forecast_of(model, one, DOUBT_WIDER)).collect();
+        match self.best(&candidates, &forecasts, price) {
+            Some((at, worth)) => self.chosen(model, &candidates[at], &forecasts[at], worth, price),
+            None => {
+                let why = "no trial, paused or new, is expected to gain what its carbon is worth".to_owned();
+                self.choice(What::Done(why), 0, By::Nothing)
+            }
+        }
+    }
+
+    fn nothing_left(&self) -> Choice {
+        let open = |place: Place| matches!(place, Place::Running(_) | Place::Waiting);
+        if self.trials.iter().any(|trial| open(trial.place)) {
+            return self.choice(What::Wait, 0, By::Nothing);
+        }
+        let paused = by_best(self.primary(), &self.trials).into_iter().find(|at| self.trials[*at].is_paused());
+        match paused {
+            Some(trial) => self.choice(What::Resume(trial), self.trials[trial].curve.len().min(self.last_rung()), By::Sampler),
+            None => {
+                let why = format!("the space has no configuration beyond the {} that were tried", self.trials.len());
+                self.choice(What::Done(why), 0, By::Nothing)
+            }
+        }
+    }
+
+    /// A new configuration that is to run to a rung.
+    fn choose_new(&self, to: usize) -> Choice {
+        if let (Sampler::Gp, Some(model)) = (self.setting.sampler, self.models.first()) {
+            let model = self.with_beliefs(model);
+            let stake = self.stake(&model);
+            let mut fresh = self.fresh(&model, &stake, Look { times: 1, wider: 1.0 });
+            let about: Vec<(&[f64], Option<usize>)> = fresh.iter().map(|one| (one.x.as_slice(), None)).collect();
+            let best = model.warp.score(self.best);
+            let mut ranked: Vec<(f64, usize)> = model
+                .process
+                .ends(&about)
+                .into_iter()
+                .enumerate()
+                .map(|(at, (mean, sd))| {
+                    let gain = if self.single() {
+                        log_expected_improvement(mean, sd, best)
+                    } else {
+                        fresh[at].payoff.expected(mean, sd).max(1e-300).ln()
+                    };
+                    (gain + fresh[at].feasible.ln(), at)
+                })
+                .collect();
+            ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            if let Some((_, at)) = ranked.first() {
+                let Candidate { config, pool, .. } = fresh.swap_remove(*at);
+                return self.choice(What::New { config, pool }, to, By::Sampler);
+            }
+        }
+        match self.sampled(self.trials.len()) {
+            Some(what) => self.choice(what, to, By::Sampler),
+            None => self.nothing_left(),
+        }
+    }
+
+    fn chosen(&self, model: &Model, one: &Candidate, forecast: &Forecast, worth: Staged, price: f64) -> Choice {
+        let value = |z: f64| model.warp.value(forecast.end() + z * forecast.end_sd());
+        let by = By::Gain(Promise {
+            gain: worth.gain,
+            grams: worth.grams,
+            predicted: value(0.0),
+            predicted_low: value(-1.645),
+            predicted_high: value(1.645),
+        });
+        let what = match one.trial {
+            Some(trial) => What::Resume(trial),
+            None => What::New { config: one.config.clone(), pool: one.pool },
+        };
+        Choice { what, to: one.from, price, by }
+    }
+
+    /// The model, with what runs taken to come out at its mean.
+    fn with_beliefs(&self, model: &Model) -> Model {
+        let mut model = model.clone();
+        for (index, trial) in self.trials.iter().enumerate() {
+            if let Place::Running(to) = trial.place {
+                let place = model.place(index, &trial.x);
+                model.process.believe(place, to);
+            }
+        }
+        model
+    }
+
+    /// What could be run, the most promising by their bounds.
+    fn candidates(&self, model: &Model, stake: &Stake<'_>, look: Look) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        let paused = self.standing_now().into_iter().filter(|trial| self.trials[*trial].is_paused());
+        for index in paused.take(self.knobs.paused * look.times) {
+            let one = &self.trials[index];
+            let (from, grams) = (one.curve.len(), self.ahead(index));
+            let whole = one.grams + grams[from..].iter().sum::<f64>();
+            let others = self.others(stake, &one.x, Some(index), (whole, 0.0));
+            candidates.push(Candidate {
+                trial: Some(index),
+                config: Config::new(),
+                pool: None,
+                x: one.x.clone(),
+                from,
+                grams,
+                feasible: 1.0,
+                payoff: self.payoff(stake, model, &others),
+                bound: 0.0,
+            });
+        }
+        candidates.extend(self.fresh(model, stake, look));
+        let about: Vec<(&[f64], Option<usize>)> = candidates
+            .iter()
+            .map(|one| (one.x.as_slice(), one.trial.and_then(|trial| model.known(trial))))
+            .collect();
+        let ends = model.process.ends(&about);
+        for (one, (mean, sd)) in candidates.iter_mut().zip(ends) {
+            let widen = self.calibration.factors(one.trial.is_none(), one.from)[self.last_rung()] * look.wider;
+            one.bound = one.feasible * one.payoff.expected(mean, sd * widen) / one.grams[one.from];
+        }
+        candidates.sort_by(|a, b| b.bound.total_cmp(&a.bound));
+        candidates.truncate(self.knobs.full * look.times);
+        candidates
+    }
+
+    /// Trials, the most promising by what is seen of them first.
+    fn standing_now(&self) -> Vec<usize> {
+        if self.single() {
+            return by_best(self.primary(), &self.trials);
+        }
+        self.standing(0, |_| true)
+    }
+
+    /// New configurations, the most promising by their means.
+    fn fresh(&self, model: &Model, stake: &Stake<'_>, look: Look) -> Vec<Candidate> {
+        let mut looked: Vec<Candidate> = Vec::new();
+        let weights = model.process.mean_weights();
+        let best = if self.single() { model.warp.score(self.best) } else { -1.0 };
+        let from = self.first_rung();
+        for (pool, config) in self.drawn(look) {
+            if !self.is_new(&config) {
+                continue;
+            }
+            let x = self.encoding.encode(&config);
+            let mut grams = self.segments(&self.encoding.features(&x), None, 0);
+            // A new trial does not pause before its first rung: what lies before is one segment with it.
+            grams[from] = grams[..=from].iter().sum();
+            let mean = model.process.quick_mean(&x, &weights);
+            let bound = expected_improvement(mean, GUESSED_SD, best) / grams[from];
+            let (trial, feasible) = (None, 1.0);
+            let payoff = Payoff::new(|_| 0.0);
+            looked.push(Candidate { trial, config, pool, x, from, grams, feasible, payoff, bound });
+        }
+        looked.sort_by(|a, b| b.bound.total_cmp(&a.bound));
+        looked.truncate(self.knobs.shortlist * look.times);
+        let spread = self.emissions.as_ref().map_or(0.0, super::emissions::Emissions::spread);
+        for one in &mut looked {
+            one.feasible = feasibility::probability(&self.trials, &one.x);
+            let whole: f64 = one.grams[from..].iter().sum();
+            one.payoff = self.payoff(stake, model, &self.others(stake, &one.x, None, (whole, spread)));
+        }
+        looked
+    }
+
+    /// Configurations to look at: anywhere in the space, and near the best trials.
+    fn drawn(&self, look: Look) -> Vec<(Option<usize>, Config)> {
+        let address = TrialId(u32::try_from(self.launches).unwrap_or(u32::MAX));
+        let purpose = if look.times > 1 { Purpose::Doubt } else { Purpose::Candidates };
+        let mut dice = rng(self.setting.seed, address, purpose);
+        let (random, near) = (self.knobs.random * look.times, self.knobs.near * look.times);
+        if !self.setting.pool.is_empty() {
+            let drawn = self.from_pool(&mut dice, random + near);
+            return drawn.into_iter().map(|(at, config)| (Some(at), config)).collect();
+        }
+        if self.setting.sampler != Sampler::Gp {
+            return match self.sampled(self.trials.len()) {
+                Some(What::New { config, pool }) => vec![(pool, config)],
+                Some(What::Resume(_) | What::Wait | What::Refit | What::Done(_)) | None => Vec::new(),
+            };
+        }
+        let mut units: Vec<Vec<f64>> = (0..random).map(|_| self.random_unit(&mut dice)).collect();
+        let best = self.standing_now();
+        let best = &best[..best.len().min(self.knobs.near_best)];
+        for at in 0..if best.is_empty() { 0 } else { near } {
+            let trial = &self.trials[best[at % best.len()]];
+            units.push(self.encoding.perturbed(&trial.unit, &trial.x, self.knobs.near_scale, &mut dice));
+        }
+        units.iter().map(|unit| (None, self.encoding.config(unit))).collect()
+    }
+
+    fn forecast_of(&self, model: &Model, one: &Candidate, wider: f64) -> Forecast {
+        let new = one.trial.is_none();
+        let widen = self.calibration.factors(new, one.from).map(|factor| factor * wider);
+        let known = one.trial.and_then(|trial| model.known(trial));
+        self.forecast(model, &one.x, known, (new, one.from), &widen)
+    }
+
+    /// The forecast of a configuration that pauses at a rung for the first time.
+    pub(super) fn forecast(
+        &self,
+        model: &Model,
+        x: &[f64],
+        known: Option<usize>,
+        (new, from): (bool, usize),
+        widen: &[f64; MAX_RUNGS],
+    ) -> Forecast {
+        if !new {
+            return model.process.forecast(x, known, from, widen);
+        }
+        let mut forecast = model.process.forecast(x, known, 0, widen);
+        for rung in 0..from {
+            forecast.steps[from] = forecast.steps[from].hypot(forecast.steps[rung]);
+        }
+        forecast.from = from;
+        forecast
+    }
+
+    /// The candidate with the most gain per gram among those that are worth their grams.
+    fn best(&self, candidates: &[Candidate], forecasts: &[Forecast], price: f64) -> Option<(usize, Staged)> {
+        let mut best: Option<(usize, Staged)> = None;
+        for (at, (one, forecast)) in candidates.iter().zip(forecasts).enumerate() {
+            // The quadratures of bound and policy differ by some per cent.
+            if best.is_some_and(|(_, known)| known.gain / known.grams > 1.1 * one.bound) {
+                break;
+            }
+            let worth = self.policy(&one.payoff, forecast, &one.grams, one.feasible, price);
+            let better = best.is_none_or(|(_, known)| worth.gain / worth.grams > known.gain / known.grams);
+            if worth.value > 0.0 && better {
+                best = Some((at, worth));
+            }
+        }
+        best
+    }
+
+    /// The best paused trial of the highest rung at which it is in the best third of those that got there, unless it is dear.
+    fn by_rank(&self) -> Option<(usize, usize)> {
+        let typical: Vec<[f64; MAX_RUNGS]> =
+            self.trials.iter().map(|trial| self.segments(&trial.features, None, 0)).collect();
+        (0..self.last_rung()).rev().find_map(|rung| {
+            let order = self.standing(rung, |_| true);
+            let mut costs: Vec<f64> = typical.iter().map(|segments| segments[rung + 1]).collect();
+            costs.sort_by(f64::total_cmp);
+            let affordable = RANK_COST * costs.get(costs.len() / 2)?;
+            let promotable = |trial: &&usize| {
+                let one = &self.trials[**trial];
+                one.is_paused() && one.curve.len() == rung + 1 && self.ahead(**trial)[rung + 1] <= affordable
+            };
+            order[..order.len() / 3].iter().find(promotable).map(|trial| (*trial, rung + 1))
+        })
+    }
+
+    /// What is stated of a trial that is launched now.
+    pub(super) fn state(&self, trial: usize, new: bool, from: usize) -> Option<super::calibration::Statement> {
+        let first = self.primary();
+        let model = self.models.iter().find(|model| model.objective == first)?;
+        let widen = self.calibration.factors(new, from);
+        let forecast = self.forecast(model, &self.trials[trial].x, model.known(trial), (new, from), &widen);
+        Some(Calibration::statement(new, &forecast, &model.warp))
+    }
+}

@@ -1,0 +1,82 @@
+//! The beginning, when there is nothing to model yet: all to a low rung, the best third some rungs further, one to the end.
+//!
+//! The one that runs to its end shows how curves go on; without it, forecasts of late rungs are worth little. It must not be
+//! dear: at most one and a half times the median.
+
+use gramwise_surrogate::Sobol;
+use rand::{Rng, RngExt};
+
+use super::model::by_best;
+use super::setting::{By, Choice, What};
+use super::trials::{Place, Trial};
+use super::Strategy;
+use crate::rng::{Purpose, rng};
+use gramwise_model::TrialId;
+
+/// The scout may cost so many times the median whole training.
+const SCOUT: f64 = 1.5;
+/// Rungs that the best third of the design climbs before the model takes over.
+const CLIMB: usize = 2;
+
+impl Strategy {
+    /// The next step of the beginning; `None` once the model can take over.
+    pub(super) fn cold_start(&self) -> Option<Choice> {
+        let design = self.knobs.cold.max(self.setting.workers.min(4 * self.knobs.cold));
+        let last = self.last_rung();
+        let low = self.first_rung();
+        let middle = (low + CLIMB).min(last);
+        if self.trials.len() < design {
+            return self.sampled(self.trials.len()).map(|what| self.cold(what, low));
+        }
+        if self.trials.iter().any(|trial| trial.is_running() && trial.curve.len() <= low) {
+            return Some(self.cold(What::Wait, 0));
+        }
+        let mut order: Vec<usize> =
+            (0..self.trials.len()).filter(|trial| self.trials[*trial].curve.len() > low).collect();
+        let at = |trial: &usize| self.trials[*trial].curve[low][self.primary()];
+        order.sort_by(|a, b| at(a).total_cmp(&at(b)));
+        for &trial in order.iter().take((design / 3).max(1)) {
+            if self.trials[trial].is_paused() && self.trials[trial].curve.len() <= middle {
+                return Some(self.cold(What::Resume(trial), middle));
+            }
+        }
+        let scouted = |trial: &Trial| match trial.place {
+            Place::Complete => true,
+            Place::Running(to) => to == last,
+            Place::Waiting | Place::Paused | Place::Over => false,
+        };
+        if self.trials.iter().any(scouted) {
+            return None;
+        }
+        let whole = |trial: &Trial| self.segments(&trial.features, None, 0).iter().sum::<f64>();
+        let mut totals: Vec<f64> = self.trials.iter().map(whole).collect();
+        let all = totals.clone();
+        totals.sort_by(f64::total_cmp);
+        let affordable = SCOUT * totals[totals.len() / 2];
+        let scout = by_best(self.primary(), &self.trials)
+            .into_iter()
+            .find(|trial| self.trials[*trial].is_paused() && all[*trial] <= affordable)?;
+        Some(self.cold(What::Resume(scout), last))
+    }
+
+    fn cold(&self, what: What, to: usize) -> Choice {
+        let by = if what == What::Wait { By::Nothing } else { By::ColdStart };
+        Choice { what, to, price: self.price.unwrap_or(0.0), by }
+    }
+
+    /// The point of a sequence that covers the space evenly; spaces beyond its dimensions are drawn at random.
+    pub(super) fn even_point(&self, index: usize) -> Vec<f64> {
+        let dimensions = self.encoding.space().parameters().len();
+        match (Sobol::new(self.setting.seed, dimensions), u32::try_from(index)) {
+            (Some(sobol), Ok(index)) => sobol.point(index),
+            (None, _) | (_, Err(_)) => {
+                let address = TrialId(u32::try_from(index).unwrap_or(u32::MAX));
+                self.random_unit(&mut rng(self.setting.seed, address, Purpose::Sample))
+            }
+        }
+    }
+
+    pub(super) fn random_unit(&self, dice: &mut impl Rng) -> Vec<f64> {
+        self.encoding.space().parameters().iter().map(|_| dice.random()).collect()
+    }
+}

@@ -1,0 +1,103 @@
+//! What the strategy's behaviour depends on besides what a user says: one place, so that a benchmark can turn one knob and
+//! say what it did. Why each stands where it does is in `docs/design/search.md`.
+
+/// All knobs at their tested places by default.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Knobs {
+    /// Random candidates looked at for a new configuration.
+    pub random: usize,
+    /// Candidates near the best trials.
+    pub near: usize,
+    /// Trials that these are near to.
+    pub near_best: usize,
+    /// How far from them, in the unit cube.
+    pub near_scale: f64,
+    /// New candidates that are left after a look at their means.
+    pub shortlist: usize,
+    /// Candidates, new and paused, that get a forecast of every rung.
+    pub full: usize,
+    /// Paused trials looked at.
+    pub paused: usize,
+    /// Rows of the model.
+    pub rows: usize,
+    /// Rows that its parameters are fitted to.
+    pub fit_rows: usize,
+    /// Steps of the fit.
+    pub fit_steps: usize,
+    /// The model is fitted again when its rows have grown by this factor.
+    pub refit: f64,
+    /// Configurations of the cold start.
+    pub cold: usize,
+    /// Steps that a new trial runs at least, where the user asks for no more.
+    pub first_steps: u64,
+    /// Standard deviations are widened by this much until outcomes say otherwise.
+    pub widen: f64,
+    /// The share of the objective's spread that a full training is worth, where the user states no price.
+    pub worth: f64,
+    /// One decision in so many promotes by rank; 0 for none.
+    pub hedge: u64,
+    /// A segment is paused early when it has burnt so many times what was predicted.
+    pub overrun: f64,
+    /// Is a trial that was stopped worth what it had reached?
+    pub bank: bool,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            random: 200,
+            near: 60,
+            near_best: 5,
+            near_scale: 0.12,
+            shortlist: 60,
+            full: 32,
+            paused: 70,
+            rows: 300,
+            fit_rows: 200,
+            fit_steps: 10,
+            refit: 1.25,
+            cold: 12,
+            first_steps: 2,
+            widen: 1.3,
+            worth: 0.0005,
+            hedge: 4,
+            overrun: 3.0,
+            bank: true,
+        }
+    }
+}
+
+impl Knobs {
+    /// Turns one knob by its name. `Err` names those there are.
+    pub fn set(&mut self, name: &str, value: f64) -> Result<(), String> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, given as a number")]
+        let count = value as usize;
+        match name {
+            "random" => self.random = count,
+            "near" => self.near = count,
+            "near_best" => self.near_best = count,
+            "near_scale" => self.near_scale = value,
+            "shortlist" => self.shortlist = count,
+            "full" => self.full = count,
+            "paused" => self.paused = count,
+            "rows" => self.rows = count,
+            "fit_rows" => self.fit_rows = count,
+            "fit_steps" => self.fit_steps = count,
+            "refit" => self.refit = value,
+            "cold" => self.cold = count,
+            "first_steps" => self.first_steps = count as u64,
+            "widen" => self.widen = value,
+            "worth" => self.worth = value,
+            "hedge" => self.hedge = count as u64,
+            "overrun" => self.overrun = value,
+            "bank" => self.bank = value > 0.0,
+            _ => {
+                return Err(format!(
+                    "no knob `{name}`; there are: random, near, near_best, near_scale, shortlist, full, paused, rows, fit_rows, \
+                     fit_steps, refit, cold, first_steps, widen, worth, hedge, overrun, bank"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

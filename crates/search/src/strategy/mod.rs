@@ -1,0 +1,430 @@
+//! The search itself, without workers, leases or books: ask it what to run next, tell it what was seen.
+//!
+//! One figure decides everything, the *expected gain per gram* of letting a trial run on with the option to stop it again
+//! ([`gramwise_surrogate::staged`]): whether to start a new configuration or to resume a paused one, which, and whether
+//! anything is worth its carbon at all. `docs/design/search.md` explains it.
+//!
+//! [`Strategy::choose`] and [`Strategy::word`] look; [`Strategy::started`], [`Strategy::launched`], [`Strategy::seen`],
+//! [`Strategy::ended`] and [`Strategy::fitted`] change. Equal changes in equal order give an equal strategy, and it decides
+//! alike: nothing is drawn from a generator that is stored, no clock is read, and a fit is data that comes back.
+
+mod ask_tell;
+mod calibration;
+mod choose;
+mod cold;
+mod emissions;
+mod encoding;
+mod feasibility;
+mod halving;
+mod knobs;
+mod model;
+mod sampling;
+mod setting;
+mod trials;
+mod worth;
+
+use std::collections::BTreeSet;
+
+use gramwise_model::{Config, TrialId};
+use gramwise_surrogate::{MAX_RUNGS, Parameters};
+use rand::seq::SliceRandom;
+
+use crate::rng::{Purpose, rng};
+pub use ask_tell::AskTell;
+use calibration::Calibration;
+use emissions::{Burnt, Emissions};
+use encoding::Encoding;
+pub use knobs::Knobs;
+use model::{Model, by_best, fit_task};
+pub use model::FitTask;
+pub use setting::{By, Choice, Fate, Goal, Promise, Pruner, Sampler, Seen, Setting, What, Word};
+use trials::{Place, Trial};
+use worth::Frame;
+
+/// Emissions are learnt anew when this much more was reported.
+const RELEARN: f64 = 1.03;
+/// Random configurations that say what is typical of a space.
+const TYPICAL: usize = 64;
+
+/// The search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strategy {
+    setting: Setting,
+    knobs: Knobs,
+    encoding: Encoding,
+    rungs: Vec<u64>,
+    trials: Vec<Trial>,
+    /// Keys of the trials' configurations.
+    known: BTreeSet<String>,
+    /// One for each reported objective once it was fitted, the primary first.
+    models: Vec<Model>,
+    emissions: Option<Emissions>,
+    /// Reports when emissions were last learnt.
+    learnt_at: usize,
+    reports: usize,
+    launches: u64,
+    /// Objective units per gram.
+    price: Option<f64>,
+    /// The best cost so far (one objective).
+    best: f64,
+    /// How several objectives are put on one scale.
+    frame: Option<Frame>,
+    calibration: Calibration,
+    /// The cold start is over.
+    warm: bool,
+}
+
+impl Strategy {
+    /// A search that has seen nothing.
+    pub fn new(setting: Setting, knobs: Knobs) -> Self {
+        let factor = match setting.pruner {
+            Pruner::Asha | Pruner::Hyperband => 3,
+            Pruner::GainPerKg | Pruner::None | Pruner::Median => 2,
+        };
+        Self {
+            encoding: Encoding::new(&setting.space),
+            rungs: rungs(setting.first_step.max(1), setting.last_step.max(1), factor),
+            knobs,
+            trials: Vec::new(),
+            known: BTreeSet::new(),
+            models: Vec::new(),
+            emissions: None,
+            learnt_at: 0,
+            reports: 0,
+            launches: 0,
+            price: setting.price,
+            best: f64::INFINITY,
+            frame: None,
+            calibration: Calibration::new(knobs.widen),
+            warm: false,
+            setting,
+        }
+    }
+
+    /// What it is about.
+    pub fn setting(&self) -> &Setting {
+        &self.setting
+    }
+
+    /// The steps at which trials are compared and may be paused.
+    pub fn rungs(&self) -> &[u64] {
+        &self.rungs
+    }
+
+    /// Statements of 5 % quantiles that an outcome was held against, and how many outcomes fell below.
+    pub fn calibration(&self) -> (u64, u64) {
+        self.calibration.record()
+    }
+
+    /// A trial exists, with this configuration; its index is the number of trials before it.
+    pub fn started(&mut self, config: Config) -> usize {
+        let x = self.encoding.encode(&config);
+        let objectives = self.setting.objectives.len();
+        self.known.insert(sampling::key(&config));
+        self.trials.push(Trial {
+            unit: self.encoding.unit(&config),
+            features: self.encoding.features(&x),
+            x,
+            config,
+            place: Place::Waiting,
+            step: 0,
+            curve: Vec::new(),
+            best: vec![f64::INFINITY; objectives],
+            latest: vec![f64::INFINITY; objectives],
+            grams_at: Vec::new(),
+            grams: 0.0,
+            limit: f64::INFINITY,
+            statements: Vec::new(),
+            failed: false,
+        });
+        self.trials.len() - 1
+    }
+
+    /// A trial runs, to a rung at least, for the reason that a [`Choice`] gave.
+    pub fn launched(&mut self, trial: usize, to: usize, price: f64, warm: bool) {
+        let Some(one) = self.trials.get(trial) else { return };
+        let new = one.place == Place::Waiting && one.step == 0;
+        let from = one.curve.len();
+        let to = to.clamp(from.min(self.last_rung()), self.last_rung());
+        let ahead = if new { self.segments(&one.features, None, 0) } else { self.ahead(trial) };
+        let expected: f64 = ahead[from.min(to)..=to].iter().sum();
+        let limit = one.grams + self.knobs.overrun * expected;
+        let bounded = self.setting.pruner == Pruner::GainPerKg && self.emissions.is_some() && self.knobs.overrun > 0.0;
+        let statement = if from <= self.last_rung() { self.state(trial, new, if new { to } else { from }) } else { None };
+        let one = &mut self.trials[trial];
+        one.limit = if bounded { limit } else { f64::INFINITY };
+        one.place = Place::Running(to);
+        one.statements.extend(statement);
+        self.launches += u64::from(warm);
+        self.warm |= warm;
+        if warm && self.setting.price.is_none() && price > 0.0 {
+            self.price = Some(price);
+        }
+    }
+
+    /// A trial reported. [`Strategy::word`] says what becomes of it.
+    pub fn seen(&mut self, trial: usize, seen: &Seen) {
+        self.reports += 1;
+        let (running_minimum, last_rung) = (self.single(), self.last_rung());
+        let primary = self.primary();
+        let Some(one) = self.trials.get_mut(trial) else { return };
+        one.step = one.step.max(seen.step).max(1);
+        one.grams = one.grams.max(if seen.grams.is_finite() { seen.grams } else { 0.0 });
+        one.failed |= !seen.feasible;
+        let mut costs = seen.costs.iter();
+        for (at, goal) in self.setting.objectives.iter().enumerate() {
+            let cost = match goal {
+                Goal::Grams => one.grams,
+                Goal::Reported => {
+                    let cost = costs.next().copied().unwrap_or(f64::INFINITY);
+                    one.failed |= !cost.is_finite();
+                    // No better than the worst: a loss of minus infinity has diverged as well.
+                    if cost.is_finite() { cost } else { f64::INFINITY }
+                }
+            };
+            one.latest[at] = cost;
+            one.best[at] = one.best[at].min(cost);
+        }
+        let mut reached = Vec::new();
+        while one.curve.len() <= last_rung && (seen.last || one.step >= self.rungs[one.curve.len()]) {
+            reached.push(one.curve.len());
+            one.curve.push(if running_minimum { one.best.clone() } else { one.latest.clone() });
+            one.grams_at.push(one.grams);
+        }
+        if seen.last {
+            // A curve that ended early was seen at its end only.
+            reached.drain(..reached.len().saturating_sub(1));
+        }
+        if running_minimum && !one.failed {
+            self.best = self.best.min(one.best[primary]);
+        }
+        for rung in reached {
+            self.learn(trial, rung);
+        }
+        self.learn_emissions();
+        if seen.last {
+            self.trials[trial].place = Place::Complete;
+        }
+    }
+
+    /// What becomes of a trial after its last report. Looks, and changes nothing.
+    pub fn word(&self, trial: usize) -> Word {
+        let Some(one) = self.trials.get(trial) else { return Word::Stop };
+        let Place::Running(to) = one.place else {
+            return if one.place == Place::Complete { Word::Continue } else { Word::Stop };
+        };
+        if one.failed && !one.latest[self.primary()].is_finite() {
+            return Word::Stop;
+        }
+        match self.setting.pruner {
+            Pruner::None => Word::Continue,
+            Pruner::Median => self.by_median(trial),
+            Pruner::GainPerKg | Pruner::Asha | Pruner::Hyperband => {
+                if one.curve.len() > to || one.grams > one.limit { Word::Pause } else { Word::Continue }
+            }
+        }
+    }
+
+    /// A trial's attempt is over.
+    pub fn ended(&mut self, trial: usize, fate: Fate) {
+        let Some(one) = self.trials.get_mut(trial) else { return };
+        one.place = match fate {
+            Fate::Complete => Place::Complete,
+            Fate::Paused => Place::Paused,
+            Fate::Stopped | Fate::Failed => Place::Over,
+        };
+        one.failed |= fate == Fate::Failed;
+    }
+
+    /// Fits that are due because enough was seen since the last; with `now`, because anything was.
+    pub fn fits_due(&self, now: bool) -> Vec<FitTask> {
+        if self.setting.pruner != Pruner::GainPerKg && self.setting.sampler != Sampler::Gp {
+            return Vec::new();
+        }
+        let mut order = by_best(self.primary(), &self.trials);
+        let address = TrialId(u32::try_from(self.launches).unwrap_or(u32::MAX));
+        order.shuffle(&mut rng(self.setting.seed, address, Purpose::Fit));
+        let reported = self.in_order().filter(|at| self.setting.objectives[*at] == Goal::Reported);
+        let task = |objective: usize| {
+            let model = self.models.iter().find(|model| model.objective == objective);
+            let due = model.is_none_or(|model| {
+                let grown = model.process.observations() as f64 >= self.knobs.refit * model.built_with as f64;
+                grown || (now && model.has_grown())
+            });
+            let start = model
+                .map_or_else(|| Parameters::prior(self.encoding.axes().len()), |model| model.parameters.clone());
+            let about = (self.encoding.axes(), self.rungs.as_slice());
+            due.then(|| fit_task(objective, &start, about, &self.trials, &self.knobs, &order)).flatten()
+        };
+        reported.filter_map(task).collect()
+    }
+
+    /// Takes in the parameters of a fit.
+    pub fn fitted(&mut self, objective: usize, parameters: &Parameters) {
+        let about = (self.encoding.axes(), self.rungs.as_slice());
+        let Some(model) = Model::build(objective, parameters, about, &self.trials, &self.knobs) else { return };
+        self.models.retain(|model| model.objective != objective);
+        self.models.push(model);
+        let primary = self.primary();
+        self.models.sort_by_key(|model| (model.objective != primary, model.objective));
+        if !self.single() {
+            self.frame = Some(self.new_frame());
+        }
+        if self.price.is_none() && self.emissions.is_some() {
+            self.price = Some(self.first_price());
+        }
+    }
+
+    fn single(&self) -> bool {
+        self.setting.objectives.len() == 1
+    }
+
+    fn last_rung(&self) -> usize {
+        self.rungs.len() - 1
+    }
+
+    /// The rung that a new trial runs to at least: one report says little.
+    fn first_rung(&self) -> usize {
+        let least = self.knobs.first_steps;
+        self.rungs.iter().position(|step| *step >= least).unwrap_or(self.last_rung())
+    }
+
+    fn learn(&mut self, trial: usize, rung: usize) {
+        let one = &self.trials[trial];
+        let outcome = one.curve[rung][self.primary()];
+        for statement in &one.statements {
+            self.calibration.hold(statement, rung, outcome);
+        }
+        for model in &mut self.models {
+            model.observe(trial, one, rung);
+        }
+    }
+
+    fn learn_emissions(&mut self) {
+        if self.emissions.is_some() && (self.reports as f64) < RELEARN * self.learnt_at as f64 {
+            return;
+        }
+        let seen = self.trials.iter().flat_map(|trial| {
+            trial.grams_at.iter().enumerate().map(|(rung, grams)| Burnt {
+                features: &trial.features,
+                step: self.rungs[rung].min(trial.step),
+                grams: *grams,
+            })
+        });
+        self.emissions = Emissions::learn(seen).or(self.emissions.take());
+        self.learnt_at = self.reports;
+    }
+
+    /// Grams of the segments from a rung on.
+    fn segments(&self, features: &[f64], so_far: Option<(u64, f64)>, from: usize) -> [f64; MAX_RUNGS] {
+        match &self.emissions {
+            Some(emissions) => emissions.segments(features, so_far, &self.rungs, from),
+            None => {
+                // No meter saw anything burn yet: steps stand for grams.
+                let mut even = [0.0; MAX_RUNGS];
+                for rung in from..self.rungs.len() {
+                    let before = if rung == 0 { 0 } else { self.rungs[rung - 1] };
+                    even[rung] = (self.rungs[rung] - before) as f64 * 1e-12;
+                }
+                even
+            }
+        }
+    }
+
+    /// Grams of the segments that a paused trial has before it.
+    fn ahead(&self, trial: usize) -> [f64; MAX_RUNGS] {
+        let one = &self.trials[trial];
+        self.segments(&one.features, Some((one.step, one.grams)), one.curve.len())
+    }
+
+    /// Configurations that say what is typical of the space, in the model's space.
+    fn typical(&self) -> Vec<Vec<f64>> {
+        let mut dice = rng(self.setting.seed, TrialId(0), Purpose::Typical);
+        let point = |_| self.encoding.encode(&self.encoding.config(&self.random_unit(&mut dice)));
+        (0..TYPICAL).map(point).collect()
+    }
+
+    /// `worth` of the initial spread for a typical whole training.
+    fn first_price(&self) -> f64 {
+        let first = self.primary();
+        let mut best: Vec<f64> =
+            self.trials.iter().map(|trial| trial.best[first]).filter(|best| best.is_finite()).collect();
+        best.sort_by(f64::total_cmp);
+        let (Some(lowest), Some(middle)) = (best.first(), best.get(best.len() / 2)) else { return f64::MIN_POSITIVE };
+        let spread = if self.single() { (middle - lowest).max(1e-6 * lowest.abs()).max(1e-300) } else { 1.0 };
+        let mut whole: Vec<f64> = self
+            .typical()
+            .iter()
+            .map(|x| self.segments(&self.encoding.features(x), None, 0).iter().sum())
+            .collect();
+        whole.sort_by(f64::total_cmp);
+        self.knobs.worth * spread / whole[whole.len() / 2]
+    }
+
+    /// Each objective from the best that was seen to what is typical of the space; grams from the least to the most that is
+    /// predicted, in logarithms.
+    fn new_frame(&self) -> Frame {
+        let typical = self.typical();
+        let ends = |objective: usize| -> (f64, f64) {
+            let values = self.trials.iter().map(|trial| trial.best[objective]).filter(|value| value.is_finite());
+            let low = values.clone().fold(f64::INFINITY, f64::min);
+            let Some(model) = self.models.iter().find(|model| model.objective == objective) else { return (0.0, 1.0) };
+            let about: Vec<(&[f64], Option<usize>)> = typical.iter().map(|x| (x.as_slice(), None)).collect();
+            let mut means: Vec<f64> =
+                model.process.ends(&about).into_iter().map(|(mean, _)| model.warp.value(mean)).collect();
+            means.sort_by(f64::total_cmp);
+            let high = means[means.len() / 2];
+            if high > low { (low, high) } else { (low, values.fold(low, f64::max)) }
+        };
+        let grams = || -> (f64, f64) {
+            let whole = typical.iter().map(|x| self.segments(&self.encoding.features(x), None, 0).iter().sum::<f64>());
+            let seen = self.trials.iter().filter(|trial| trial.place == Place::Complete).map(|trial| trial.grams);
+            let logs = whole.chain(seen).map(|grams| grams.max(f64::MIN_POSITIVE).ln());
+            logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| (low.min(log), high.max(log)))
+        };
+        let goals = self.setting.objectives.iter().enumerate();
+        let (low, high) = goals
+            .map(|(at, goal)| match goal {
+                Goal::Reported => ends(at),
+                Goal::Grams => grams(),
+            })
+            .unzip();
+        Frame::new(low, high)
+    }
+}
+
+/// Steps from the first, each `factor` times the one before, up to the last; at most [`MAX_RUNGS`], beyond that evenly in the
+/// logarithm.
+fn rungs(first: u64, last: u64, factor: u64) -> Vec<u64> {
+    let first = first.min(last);
+    let mut rungs: Vec<u64> =
+        std::iter::successors(Some(first), |step| step.checked_mul(factor)).take_while(|step| *step < last).collect();
+    if rungs.len() > 1 && rungs.last().is_some_and(|step| (last as f64) < 1.3 * *step as f64) {
+        rungs.pop();
+    }
+    rungs.push(last);
+    if rungs.len() > MAX_RUNGS {
+        let (low, high) = (first as f64, last as f64);
+        let even = |at: usize| (low * (high / low).powf(at as f64 / (MAX_RUNGS - 1) as f64)).round();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between the first and last step")]
+        let all = (0..MAX_RUNGS).map(|at| if at + 1 == MAX_RUNGS { last } else { even(at) as u64 });
+        rungs = all.collect();
+        rungs.dedup();
+    }
+    rungs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rungs_double_and_end_at_the_last_step() {
+        assert_eq!(rungs(1, 50, 2), [1, 2, 4, 8, 16, 32, 50]);
+        assert_eq!(rungs(1, 1, 2), [1]);
+        assert_eq!(rungs(3, 25, 3), [3, 9, 25]);
+        assert_eq!(rungs(5, 2, 2), [2]);
+        let long = rungs(1, 100_000, 2);
+        assert!(long.len() == MAX_RUNGS && long.is_sorted() && long[7] == 100_000);
+    }
+}

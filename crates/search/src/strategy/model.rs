@@ -1,0 +1,183 @@
+//! What is known of one objective: its learning curves under one Gaussian process.
+
+use gramwise_surrogate::{Axis, CurveProcess, Observation, Parameters, Warp, fit};
+
+use super::knobs::Knobs;
+use super::trials::Trial;
+
+/// Best trials whose whole curves stay in the model whatever its size.
+const WHOLE_CURVES: usize = 40;
+/// Best trials that every fit of the parameters sees.
+const BEST_FITTED: usize = 10;
+/// Longest curves that every fit of the parameters sees.
+const LONGEST_FITTED: usize = 20;
+
+/// A fit to be computed: plain data, so that any thread can.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FitTask {
+    /// The objective it is for.
+    pub objective: usize,
+    axes: Vec<Axis>,
+    steps: Vec<u64>,
+    configurations: Vec<Vec<f64>>,
+    observations: Vec<Observation>,
+    start: Parameters,
+    iterations: usize,
+}
+
+impl FitTask {
+    /// Computes it: some tenths of a second.
+    pub fn solve(&self) -> Parameters {
+        fit(&self.axes, &self.steps, &self.configurations, &self.observations, &self.start, self.iterations)
+    }
+}
+
+/// One objective's model.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Model {
+    pub(crate) objective: usize,
+    pub(crate) parameters: Parameters,
+    pub(crate) warp: Warp,
+    pub(crate) process: CurveProcess,
+    /// The process's index of each trial that is in it.
+    places: Vec<Option<usize>>,
+    /// Rows when it was built.
+    pub(crate) built_with: usize,
+}
+
+/// A trial and one of its rungs.
+type Row = (usize, usize);
+
+impl Model {
+    /// Conditions a process with these parameters on what the trials did. `None` while they did nothing finite.
+    pub(crate) fn build(
+        objective: usize,
+        parameters: &Parameters,
+        (axes, rungs): (&[Axis], &[u64]),
+        trials: &[Trial],
+        knobs: &Knobs,
+    ) -> Option<Self> {
+        let rows = rows(objective, rungs, trials, knobs);
+        let values: Vec<f64> = rows.iter().map(|(trial, rung)| trials[*trial].curve[*rung][objective]).collect();
+        let warp = Warp::new(&values)?;
+        let process = CurveProcess::new(axes, rungs, parameters);
+        let mut model = Self {
+            objective,
+            parameters: parameters.clone(),
+            warp,
+            process,
+            places: Vec::new(),
+            built_with: rows.len(),
+        };
+        for (trial, rung) in rows {
+            model.observe(trial, &trials[trial], rung);
+        }
+        Some(model)
+    }
+
+    /// Takes in the value of a trial at a rung it reached.
+    pub(crate) fn observe(&mut self, trial: usize, seen: &Trial, rung: usize) {
+        let value = self.warp.score(seen.curve[rung][self.objective]);
+        let trial = self.place(trial, &seen.x);
+        self.process.observe(&Observation { trial, rung, value });
+    }
+
+    /// Was anything observed since it was built?
+    pub(crate) fn has_grown(&self) -> bool {
+        self.process.observations() > self.built_with
+    }
+
+    /// The process's index of a trial, which is added if it is not there.
+    pub(crate) fn place(&mut self, trial: usize, x: &[f64]) -> usize {
+        if self.places.len() <= trial {
+            self.places.resize(trial + 1, None);
+        }
+        match self.places[trial] {
+            Some(place) => place,
+            None => {
+                let place = self.process.add(x.to_vec());
+                self.places[trial] = Some(place);
+                place
+            }
+        }
+    }
+
+    /// The process's index of a trial that is in it.
+    pub(crate) fn known(&self, trial: usize) -> Option<usize> {
+        self.places.get(trial).copied().flatten()
+    }
+}
+
+/// The fit that is due: of whole trials, the ten best and the longest always among them, the rest in the order of `shuffled`.
+pub(crate) fn fit_task(
+    objective: usize,
+    start: &Parameters,
+    (axes, rungs): (&[Axis], &[u64]),
+    trials: &[Trial],
+    knobs: &Knobs,
+    shuffled: &[usize],
+) -> Option<FitTask> {
+    let rows = rows(objective, rungs, trials, knobs);
+    let values: Vec<f64> = rows.iter().map(|(trial, rung)| trials[*trial].curve[*rung][objective]).collect();
+    let warp = Warp::new(&values)?;
+    let best = by_best(objective, trials);
+    let mut longest: Vec<usize> = shuffled.to_vec();
+    longest.sort_by_key(|trial| std::cmp::Reverse(trials[*trial].curve.len()));
+    let order = best.iter().take(BEST_FITTED).chain(longest.iter().take(LONGEST_FITTED)).chain(shuffled);
+    let mut counts = vec![0; trials.len()];
+    rows.iter().for_each(|(trial, _)| counts[*trial] += 1);
+    let (mut kept, mut count) = (vec![false; trials.len()], 0);
+    for &trial in order {
+        if !kept[trial] && count + counts[trial] <= knobs.fit_rows {
+            kept[trial] = true;
+            count += counts[trial];
+        }
+    }
+    let observations = rows
+        .iter()
+        .zip(&values)
+        .filter(|((trial, _), _)| kept[*trial])
+        .map(|(&(trial, rung), value)| Observation { trial, rung, value: warp.score(*value) })
+        .collect();
+    Some(FitTask {
+        objective,
+        axes: axes.to_vec(),
+        steps: rungs.to_vec(),
+        configurations: trials.iter().map(|trial| trial.x.clone()).collect(),
+        observations,
+        start: start.clone(),
+        iterations: knobs.fit_steps,
+    })
+}
+
+/// Trials that reached a rung, best first.
+pub(crate) fn by_best(objective: usize, trials: &[Trial]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..trials.len()).filter(|trial| !trials[*trial].curve.is_empty()).collect();
+    order.sort_by(|a, b| trials[*a].best[objective].total_cmp(&trials[*b].best[objective]));
+    order
+}
+
+/// The rows that a model of limited size holds: all while they fit; else the inner rungs of all but the best are left
+/// out, then all but the last; the worst trials beyond one and a half times the limit. By trial and rung.
+fn rows(objective: usize, rungs: &[u64], trials: &[Trial], knobs: &Knobs) -> Vec<Row> {
+    let order = by_best(objective, trials);
+    let total: usize = order.iter().map(|trial| trials[*trial].curve.len()).sum();
+    let mut rows: Vec<Row> = Vec::new();
+    for (rank, &index) in order.iter().enumerate() {
+        let trial = &trials[index];
+        let reached = trial.curve.len();
+        let first = if total <= knobs.rows || rank < WHOLE_CURVES {
+            0
+        } else if total <= 2 * knobs.rows {
+            reached.saturating_sub(2)
+        } else {
+            reached - 1
+        };
+        // A curve that ended early has its last value at every later rung; only the end was seen.
+        let ended_early = |rung: usize| rung + 1 < reached && trial.step < rungs[rung];
+        rows.extend((first..reached).filter(|rung| !ended_early(*rung)).map(|rung| (index, rung)));
+    }
+    rows.truncate(knobs.rows * 3 / 2);
+    rows.sort_unstable();
+    rows
+}
