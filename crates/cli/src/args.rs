@@ -121,6 +121,8 @@ pub(crate) enum Command {
     },
     /// Replay the search against tables of learning curves, in virtual time.
     Bench(BenchArgs),
+    /// Drive the search from another program: JSON messages on stdin, one answer a line on stdout.
+    Engine,
     /// What is measured, modelled or missing on this machine, and how to fix it.
     Doctor {
         #[command(flatten)]

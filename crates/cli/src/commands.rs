@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod doctor;
+mod engine;
 mod logs;
 mod report;
 mod run;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Run(args) => return run::run(common, &args),
         Command::Bench(args) => return bench::bench(&args),
+        Command::Engine => return engine::engine(),
         Command::Check { file } => return check::check(common, &file),
         Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form),
         Command::Logs { trial, follow, attempt, stderr } => {

@@ -47,17 +47,30 @@ impl Space {
             if stated[..at].iter().any(|other| other.name == one.name) {
                 return Err(format!("hyperparameter `{}` is there twice", one.name));
             }
-            let distribution = distribution(one).map_err(|what| format!("hyperparameter `{}`: {what}", one.name))?;
-            let when = one.condition.iter().map(|condition| condition_of(one, condition, stated)).collect::<Result<_, _>>()?;
+            let distribution =
+                distribution(one).map_err(|what| format!("hyperparameter `{}`: {what}", one.name))?;
+            let when = one
+                .condition
+                .iter()
+                .map(|condition| condition_of(one, condition, stated))
+                .collect::<Result<_, _>>()?;
             parameters.push(Parameter { name: one.name.clone(), distribution, when });
         }
-        Self::new(parameters, Vec::new()).map_err(|cycle| format!("the conditions of `{}` depend on itself", cycle.parameter))
+        Self::new(parameters, Vec::new())
+            .map_err(|cycle| format!("the conditions of `{}` depend on itself", cycle.parameter))
     }
 }
 
-fn condition_of(one: &Hyperparameter, on: &Dependence, stated: &[Hyperparameter]) -> Result<Condition, String> {
+fn condition_of(
+    one: &Hyperparameter,
+    on: &Dependence,
+    stated: &[Hyperparameter],
+) -> Result<Condition, String> {
     if !stated.iter().any(|other| other.name == on.parent) {
-        return Err(format!("hyperparameter `{}`: its condition names `{}`, which is not there", one.name, on.parent));
+        return Err(format!(
+            "hyperparameter `{}`: its condition names `{}`, which is not there",
+            one.name, on.parent
+        ));
     }
     let any_of = on.values.iter().map(value).collect::<Result<_, _>>()?;
     Ok(Condition { parameter: on.parent.clone(), any_of })
@@ -75,7 +88,10 @@ fn distribution(one: &Hyperparameter) -> Result<Distribution, String> {
         }
         "int" => {
             let (min, max) = bounds(one)?;
-            #[expect(clippy::cast_possible_truncation, reason = "checked to be in the range of whole numbers")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "checked to be in the range of whole numbers"
+            )]
             let (whole_min, whole_max) = (min.ceil() as i64, max.floor() as i64);
             if min.abs() > 9.0e15 || max.abs() > 9.0e15 || whole_min > whole_max {
                 return Err(format!("no whole number lies between {min} and {max}"));
@@ -92,7 +108,8 @@ fn distribution(one: &Hyperparameter) -> Result<Distribution, String> {
         "ordinal" | "categorical" => {
             let stated = one.choices.as_deref().unwrap_or_default();
             let choices: Vec<Value> = stated.iter().map(value).collect::<Result<_, _>>()?;
-            let twice = (1..choices.len()).find(|at| choices[..*at].iter().any(|other| other.same_as(&choices[*at])));
+            let twice =
+                (1..choices.len()).find(|at| choices[..*at].iter().any(|other| other.same_as(&choices[*at])));
             match (choices.len(), twice) {
                 (0, _) => Err("`choices` is missing or empty".to_owned()),
                 (_, Some(at)) => Err(format!("choice `{}` is there twice", choices[at])),
@@ -127,7 +144,9 @@ pub fn value(json: &serde_json::Value) -> Result<Value, String> {
             (None, Some(value)) if value.is_finite() => Ok(Value::Float(value)),
             (None, _) => Err(format!("{number} is no finite number")),
         },
-        serde_json::Value::Array(_) | serde_json::Value::Object(_) => Err(format!("expected a number or a word, not {json}")),
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+            Err(format!("expected a number or a word, not {json}"))
+        }
     }
 }
 
@@ -175,7 +194,10 @@ mod tests {
             (r#"[{"name":"a","type":"categorical","choices":[1,1.0]}]"#, "twice"),
             (r#"[{"name":"a","type":"complex"}]"#, "unknown type `complex`"),
             (r#"[{"name":"a","type":"int","lower":0.2,"upper":0.8}]"#, "no whole number"),
-            (r#"[{"name":"a","type":"float","lower":0,"upper":1,"condition":{"parent":"b","values":[1]}}]"#, "not there"),
+            (
+                r#"[{"name":"a","type":"float","lower":0,"upper":1,"condition":{"parent":"b","values":[1]}}]"#,
+                "not there",
+            ),
         ] {
             let problem = space(json).unwrap_err();
             assert!(problem.contains(what) && problem.contains("`a`"), "{problem}");

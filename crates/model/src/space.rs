@@ -170,6 +170,21 @@ impl Space {
 }
 
 impl Distribution {
+    /// Could a value be one of this distribution's: a choice of a categorical, a number of the others? Numbers outside the
+    /// bounds could.
+    pub fn could_be(&self, value: &Value) -> bool {
+        match self {
+            Self::Constant(_) => true,
+            Self::Categorical { choices, .. } => choices.iter().any(|choice| choice.same_as(value)),
+            Self::Uniform { .. }
+            | Self::LogUniform { .. }
+            | Self::IntUniform { .. }
+            | Self::Normal { .. }
+            | Self::LogNormal { .. }
+            | Self::Quantized { .. } => value.number().is_some(),
+        }
+    }
+
     /// Is there more than one value to choose from?
     pub fn is_searched(&self) -> bool {
         match self {

@@ -30,16 +30,21 @@ pub(crate) fn probability_of(distribution: &Distribution, value: &Value) -> f64 
         Distribution::Constant(_) => 0.5,
         Distribution::Categorical { choices, probabilities } => {
             let index = choices.iter().position(|choice| choice.same_as(value)).unwrap_or(0);
-            let share = |at: usize| probabilities.as_deref().map_or(1.0 / choices.len() as f64, |all| all[at]);
+            let share =
+                |at: usize| probabilities.as_deref().map_or(1.0 / choices.len() as f64, |all| all[at]);
             (0..index).map(share).sum::<f64>() + 0.5 * share(index)
         }
         Distribution::IntUniform { min, max } => {
             (number - *min as f64 + 0.5) / ((i128::from(*max) - i128::from(*min) + 1) as f64)
         }
         Distribution::Uniform { min, max } => (number - min) / (max - min),
-        Distribution::LogUniform { min, max } => (number / min).max(f64::MIN_POSITIVE).ln() / (max.ln() - min.ln()),
+        Distribution::LogUniform { min, max } => {
+            (number / min).max(f64::MIN_POSITIVE).ln() / (max.ln() - min.ln())
+        }
         Distribution::Normal { mu, sigma } => normal_cdf((number - mu) / sigma),
-        Distribution::LogNormal { mu, sigma } => normal_cdf((number.max(f64::MIN_POSITIVE).ln() - mu) / sigma),
+        Distribution::LogNormal { mu, sigma } => {
+            normal_cdf((number.max(f64::MIN_POSITIVE).ln() - mu) / sigma)
+        }
         Distribution::Quantized { inner, .. } => return probability_of(inner, value),
     };
     if probability.is_finite() { probability.clamp(0.0, 1.0 - f64::EPSILON) } else { 0.5 }

@@ -289,7 +289,8 @@ impl CurveProcess {
                 let near = self.similarities(x);
                 for (row, &(other, at)) in seen.iter_mut().zip(&self.rows) {
                     let own = if *trial == Some(other) { self.tables.own[last][at] } else { 0.0 };
-                    row[column] = near[other] * self.tables.with_x[last][at] + self.tables.shared[last][at] + own;
+                    row[column] =
+                        near[other] * self.tables.with_x[last][at] + self.tables.shared[last][at] + own;
                 }
             }
             self.factor.solve(&mut seen);
@@ -300,21 +301,16 @@ impl CurveProcess {
                     explained[column] += row[column] * row[column];
                 }
             }
-            let variance = |explained: f64| (self.tables.variance(last, last) - explained).max(1e-8) + self.noise;
+            let variance =
+                |explained: f64| (self.tables.variance(last, last) - explained).max(1e-8) + self.noise;
             ends.extend((0..batch.len()).map(|column| (mean[column], variance(explained[column]).sqrt())));
         }
         ends
     }
 
     /// The forecast of the rungs from `from` on for a configuration, `trial` naming it if it is one that was added.
-    /// `widen` multiplies the standard deviation of each rung. `O(n²)`.
-    pub fn forecast(
-        &self,
-        x: &[f64],
-        trial: Option<usize>,
-        from: usize,
-        widen: &[f64; MAX_RUNGS],
-    ) -> Forecast {
+    /// `widen` multiplies standard deviations. `O(n²)`.
+    pub fn forecast(&self, x: &[f64], trial: Option<usize>, from: usize, widen: f64) -> Forecast {
         let (n, rungs) = (self.rows.len(), self.times.len());
         let near = self.similarities(x);
         let mut seen = vec![[0.0; WIDTH]; n];
@@ -342,7 +338,7 @@ impl CurveProcess {
         for a in 0..ahead {
             for b in 0..=a {
                 let left = self.tables.variance(from + a, from + b) - explained[from + a][from + b];
-                covariance[a * ahead + b] = left * widen[from + a] * widen[from + b];
+                covariance[a * ahead + b] = left * widen * widen;
             }
             let own = &mut covariance[a * ahead + a];
             *own = own.max(1e-8) + self.noise;
@@ -459,14 +455,16 @@ impl<'a> Likelihood<'a> {
             for (b, u) in self.times.iter().enumerate() {
                 let distance = (t - u).abs();
                 let q = SQRT_5 * distance / scales[L1];
-                time[a][b] = [matern(q), q * q * (1.0 + q) * (-q).exp() / 3.0, (-distance / scales[L2]).exp()];
+                time[a][b] =
+                    [matern(q), q * q * (1.0 + q) * (-q).exp() / 3.0, (-distance / scales[L2]).exp()];
             }
         }
         // By pairs of configurations: Matern, and its derivative by the squared distance.
         let (mut near, mut slope) = (vec![0.0; m * m], vec![0.0; m * m]);
         for a in 0..m {
             for b in 0..=a {
-                let r = SQRT_5 * squared_distance(self.axes, &weights, self.distinct[a], self.distinct[b]).sqrt();
+                let r =
+                    SQRT_5 * squared_distance(self.axes, &weights, self.distinct[a], self.distinct[b]).sqrt();
                 near[a * m + b] = matern(r);
                 slope[a * m + b] = -(5.0 / 6.0) * (1.0 + r) * (-r).exp();
             }
@@ -480,7 +478,8 @@ impl<'a> Likelihood<'a> {
             for j in 0..=i {
                 let [matern, _, decay] = time[self.observations[i].rung][self.observations[j].rung];
                 let own = if self.place[i] == self.place[j] { scales[S2] * decay } else { 0.0 };
-                k[i * n + j] = (scales[S0] + scales[S1] * matern) * near[pair(i, j)] + scales[S3] * matern + own;
+                k[i * n + j] =
+                    (scales[S0] + scales[S1] * matern) * near[pair(i, j)] + scales[S3] * matern + own;
             }
             k[i * n + i] += noise + JITTER;
         }
@@ -633,8 +632,9 @@ mod tests {
         };
         let mut augmented: Vec<Vec<f64>> = (0..n)
             .map(|i| {
-                let mut line: Vec<f64> =
-                    (0..n).map(|j| kernel(row(i), row(j)) + if i == j { process.noise } else { 0.0 }).collect();
+                let mut line: Vec<f64> = (0..n)
+                    .map(|j| kernel(row(i), row(j)) + if i == j { process.noise } else { 0.0 })
+                    .collect();
                 line.push(z[i]);
                 line.push(kernel((x, last, trial), row(i)));
                 line
@@ -650,7 +650,8 @@ mod tests {
             }
         }
         let k: Vec<f64> = (0..n).map(|i| kernel((x, last, trial), row(i))).collect();
-        let solve = |column: usize| (0..n).map(|i| k[i] * augmented[i][column] / augmented[i][i]).sum::<f64>();
+        let solve =
+            |column: usize| (0..n).map(|i| k[i] * augmented[i][column] / augmented[i][i]).sum::<f64>();
         let own = process.tables.variance(last, last);
         (solve(n), (own - solve(n + 1) + process.noise).sqrt())
     }
@@ -661,7 +662,7 @@ mod tests {
         let z: Vec<f64> = data().1[..18].iter().map(|seen| seen.value).collect();
         let known = process.configurations[2].clone();
         for (x, trial) in [(vec![0.3, 0.6, 1.0], None), (known, Some(2))] {
-            let forecast = process.forecast(&x, trial, 0, &[1.0; MAX_RUNGS]);
+            let forecast = process.forecast(&x, trial, 0, 1.0);
             let (mean, sd) = dense_forecast(&process, &z, &x, trial);
             assert!((forecast.end() - mean).abs() < 1e-8, "{} {mean}", forecast.end());
             assert!((forecast.end_sd() - sd).abs() < 1e-8, "{} {sd}", forecast.end_sd());
@@ -671,7 +672,7 @@ mod tests {
             assert!((total - sd * sd).abs() < 1e-8, "the steps of the martingale make up the whole variance");
         }
         let quick = process.quick_mean(&[0.3, 0.6, 1.0], &process.mean_weights());
-        assert!((quick - process.forecast(&[0.3, 0.6, 1.0], None, 0, &[1.0; MAX_RUNGS]).end()).abs() < 1e-9);
+        assert!((quick - process.forecast(&[0.3, 0.6, 1.0], None, 0, 1.0).end()).abs() < 1e-9);
     }
 
     #[test]
@@ -690,10 +691,10 @@ mod tests {
     fn believing_narrows_and_moves_no_mean() {
         let mut process = process(18);
         let x = [0.31, 0.6, 1.0];
-        let before = process.forecast(&x, None, 0, &[1.0; MAX_RUNGS]);
+        let before = process.forecast(&x, None, 0, 1.0);
         let running = process.add(vec![0.3, 0.6, 1.0]);
         process.believe(running, 3);
-        let after = process.forecast(&x, None, 0, &[1.0; MAX_RUNGS]);
+        let after = process.forecast(&x, None, 0, 1.0);
         assert!((before.end() - after.end()).abs() < 1e-9 && after.end_sd() < before.end_sd());
     }
 }

@@ -43,7 +43,10 @@ impl Region {
         let psi = |m: usize, t: f64| {
             if t == f64::NEG_INFINITY { 0.0 } else { expected_improvement(point[m].0, point[m].1, t) }
         };
-        self.cells.iter().map(|cell| product(cell, |m, low, high| (psi(m, high) - psi(m, low)).max(0.0))).sum()
+        self.cells
+            .iter()
+            .map(|cell| product(cell, |m, low, high| (psi(m, high) - psi(m, low)).max(0.0)))
+            .sum()
     }
 
     /// The logarithm of [`Region::expected_gain`], right where that rounds to zero.
@@ -146,7 +149,8 @@ mod tests {
         for objectives in 2..=4 {
             let front: Vec<Vec<f64>> = all.iter().map(|point| point[..objectives].to_vec()).collect();
             let region = Region::new(&front, &vec![1.0; objectives]);
-            let point: Vec<(f64, f64)> = [(0.35, 0.2), (0.45, 0.1), (0.4, 0.3), (0.5, 0.15)][..objectives].to_vec();
+            let point: Vec<(f64, f64)> =
+                [(0.35, 0.2), (0.45, 0.1), (0.4, 0.3), (0.5, 0.15)][..objectives].to_vec();
             let n: u32 = if objectives == 4 { 22 } else { 60 };
             let nodes = |(mean, sd): (f64, f64)| {
                 (0..n).map(move |i| mean + sd * normal_quantile((f64::from(i) + 0.5) / f64::from(n)))
@@ -170,7 +174,8 @@ mod tests {
         let region = Region::new(&[vec![0.1, 0.8], vec![0.5, 0.2]], &[1.0, 1.0]);
         let far = [(60.0, 1.0), (0.5, 0.1)];
         assert!(region.expected_gain(&far) == 0.0);
-        let (log, farther) = (region.log_expected_gain(&far), region.log_expected_gain(&[(61.0, 1.0), (0.5, 0.1)]));
+        let (log, farther) =
+            (region.log_expected_gain(&far), region.log_expected_gain(&[(61.0, 1.0), (0.5, 0.1)]));
         assert!(log.is_finite() && farther < log, "{log} {farther}");
     }
 

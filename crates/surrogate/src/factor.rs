@@ -15,11 +15,6 @@ pub(crate) struct Factor {
 }
 
 impl Factor {
-    /// Rows so far.
-    pub(crate) fn order(&self) -> usize {
-        self.order
-    }
-
     /// Row `i`, diagonal last.
     pub(crate) fn row(&self, i: usize) -> &[f64] {
         let start = i * (i + 1) / 2;
@@ -168,7 +163,9 @@ mod tests {
             let truth: Vec<[f64; WIDTH]> =
                 (0..n).map(|i| std::array::from_fn(|k| (i * 3 + k) as f64 - 7.0)).collect();
             let mut b: Vec<[f64; WIDTH]> = (0..n)
-                .map(|i| std::array::from_fn(|k| factor.row(i).iter().zip(&truth).map(|(l, v)| l * v[k]).sum()))
+                .map(|i| {
+                    std::array::from_fn(|k| factor.row(i).iter().zip(&truth).map(|(l, v)| l * v[k]).sum())
+                })
                 .collect();
             factor.solve(&mut b);
             for (found, expected) in b.iter().flatten().zip(truth.iter().flatten()) {
@@ -184,7 +181,7 @@ mod tests {
         factor.push(&[1.0], 1.0);
         assert!(factor.row(1)[1] > 0.0);
         factor.truncate(1);
-        assert_eq!(factor.order(), 1);
+        assert_eq!(factor.order, 1);
         assert!(!cholesky(&mut [1.0, 2.0, 2.0, 1.0], 2), "indefinite");
     }
 }

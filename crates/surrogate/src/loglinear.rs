@@ -98,7 +98,8 @@ mod tests {
         let model = LogLinear::fit(&rows, &[0.0, 1.0, 0.0]).unwrap();
         assert!((model.log(&[1.0, 2.0, 3.0]) - 4.9).abs() < 0.05);
         assert!((model.variance().sqrt() - 0.1).abs() < 0.02);
-        let (known, unknown) = (model.predictive_variance(&[1.0, 2.0, 3.0]), model.predictive_variance(&[1.0, 20.0, 3.0]));
+        let (known, unknown) =
+            (model.predictive_variance(&[1.0, 2.0, 3.0]), model.predictive_variance(&[1.0, 20.0, 3.0]));
         assert!(model.variance() < known && known < unknown);
         assert!(LogLinear::fit(&[], &[0.0]).is_none());
     }

@@ -69,7 +69,13 @@ impl Payoff {
 /// The worth of going on to the rung `forecast.from` at least. `grams` are those of the segment that ends at each rung.
 /// With `bank`, a curve that was stopped at a rung is worth what it had reached there (its checkpoint is kept); without,
 /// only its end counts.
-pub fn staged(payoff: &Payoff, forecast: &Forecast, grams: &[f64; MAX_RUNGS], price: f64, bank: bool) -> Staged {
+pub fn staged(
+    payoff: &Payoff,
+    forecast: &Forecast,
+    grams: &[f64; MAX_RUNGS],
+    price: f64,
+    bank: bool,
+) -> Staged {
     let last = forecast.rungs - 1;
     let (mut gain, mut cost) = (payoff.grid, [0.0; NODES]);
     for rung in (forecast.from..last).rev() {

@@ -8,7 +8,12 @@ const DRAWS: usize = 24;
 
 /// The next point: of 24 draws by the density of `good`, the one whose density relative to that of `bad` is highest. `draw`
 /// gives uniform numbers from [0, 1). With nothing good, a uniform point of `dimensions` coordinates.
-pub fn tpe_point(good: &[&[f64]], bad: &[&[f64]], dimensions: usize, mut draw: impl FnMut() -> f64) -> Vec<f64> {
+pub fn tpe_point(
+    good: &[&[f64]],
+    bad: &[&[f64]],
+    dimensions: usize,
+    mut draw: impl FnMut() -> f64,
+) -> Vec<f64> {
     (0..dimensions)
         .map(|at| {
             let column = |points: &[&[f64]]| points.iter().map(|point| point[at]).collect::<Vec<f64>>();
@@ -40,7 +45,11 @@ impl Parzen {
     }
 
     fn draw(&self, draw: &mut impl FnMut() -> f64) -> f64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the number of kernels")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "below the number of kernels"
+        )]
         let kernel = (draw() * (self.centres.len() as f64 + 1.0)) as usize;
         let Some(centre) = self.centres.get(kernel) else { return draw() };
         let (low, high) = (self.cdf(0.0, *centre), self.cdf(1.0, *centre));
@@ -76,8 +85,12 @@ mod tests {
 
     #[test]
     fn points_are_drawn_where_good_ones_are() {
-        let (good, bad): (Vec<Vec<f64>>, Vec<Vec<f64>>) = ((0..10).map(|_| vec![0.2, 0.9]).collect(), (0..30).map(|i| vec![f64::from(i) / 30.0; 2]).collect());
-        let (good, bad): (Vec<&[f64]>, Vec<&[f64]>) = (good.iter().map(Vec::as_slice).collect(), bad.iter().map(Vec::as_slice).collect());
+        let (good, bad): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (
+            (0..10).map(|_| vec![0.2, 0.9]).collect(),
+            (0..30).map(|i| vec![f64::from(i) / 30.0; 2]).collect(),
+        );
+        let (good, bad): (Vec<&[f64]>, Vec<&[f64]>) =
+            (good.iter().map(Vec::as_slice).collect(), bad.iter().map(Vec::as_slice).collect());
         let point = tpe_point(&good, &bad, 2, even());
         assert!((point[0] - 0.2).abs() < 0.25 && (point[1] - 0.9).abs() < 0.25, "{point:?}");
         assert_eq!(tpe_point(&[], &[], 3, even()).len(), 3);

@@ -27,7 +27,10 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
             scope.spawn(|| {
                 while let Some((table, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
                     let outcome = run(&tables[table], seed, args, knobs);
-                    results.lock().expect("no thread panics while it holds the lock").push((table, seed, outcome));
+                    results
+                        .lock()
+                        .expect("no thread panics while it holds the lock")
+                        .push((table, seed, outcome));
                 }
             });
         }
@@ -66,16 +69,22 @@ fn tables(args: &BenchArgs) -> anyhow::Result<Vec<Table>> {
     folders.sort();
     let wanted = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        args.tasks.is_empty() || args.tasks.iter().any(|task| *task == name || task.strip_suffix('*').is_some_and(|start| name.starts_with(start)))
+        args.tasks.is_empty()
+            || args.tasks.iter().any(|task| {
+                *task == name || task.strip_suffix('*').is_some_and(|start| name.starts_with(start))
+            })
     };
     folders.retain(wanted);
     folders.iter().map(|folder| read(folder).with_context(|| format!("in {}", folder.display()))).collect()
 }
 
 fn read(folder: &Path) -> anyhow::Result<Table> {
-    let text = |name: &str| std::fs::read_to_string(folder.join(name)).with_context(|| format!("cannot read {name}"));
+    let text = |name: &str| {
+        std::fs::read_to_string(folder.join(name)).with_context(|| format!("cannot read {name}"))
+    };
     let file = std::fs::File::open(folder.join("curves.csv.gz")).context("cannot read curves.csv.gz")?;
-    let curves = std::io::read_to_string(flate2::read::GzDecoder::new(file)).context("cannot read curves.csv.gz")?;
+    let curves =
+        std::io::read_to_string(flate2::read::GzDecoder::new(file)).context("cannot read curves.csv.gz")?;
     Table::parse(&text("space.json")?, &text("configs.csv")?, &curves).map_err(anyhow::Error::msg)
 }
 

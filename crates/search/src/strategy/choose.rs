@@ -1,7 +1,9 @@
 //! What to run next: of all paused trials and of new configurations, the one with the most expected gain per gram.
 
 use gramwise_model::{Config, TrialId};
-use gramwise_surrogate::{Forecast, MAX_RUNGS, Payoff, Staged, expected_improvement, log_expected_improvement};
+use gramwise_surrogate::{
+    Forecast, MAX_RUNGS, Payoff, Staged, expected_improvement, log_expected_improvement,
+};
 
 use super::calibration::Calibration;
 use super::model::{Model, by_best};
@@ -78,9 +80,10 @@ impl Strategy {
         }
         let model = self.with_beliefs(model);
         let stake = self.stake(&model);
-        let mut price = self.price.unwrap_or(0.0);
+        let mut price = self.price.unwrap_or(0.0) * self.doubt_factor();
         let candidates = self.candidates(&model, &stake, Look { times: 1, wider: 1.0 });
-        let forecasts: Vec<Forecast> = candidates.iter().map(|one| self.forecast_of(&model, one, 1.0)).collect();
+        let forecasts: Vec<Forecast> =
+            candidates.iter().map(|one| self.forecast_of(&model, one, 1.0)).collect();
         for _ in 0..HALVINGS {
             if let Some((at, worth)) = self.best(&candidates, &forecasts, price) {
                 return self.chosen(&model, &candidates[at], &forecasts[at], worth, price);
@@ -106,7 +109,7 @@ impl Strategy {
         if self.models.iter().any(Model::has_grown) {
             return self.choice(What::Refit, 0, By::Nothing);
         }
-        let price = self.price.unwrap_or(0.0);
+        let price = self.price.unwrap_or(0.0) * self.doubt_factor();
         let look = Look { times: DOUBT_LOOK, wider: DOUBT_WIDER };
         let candidates = self.candidates(model, stake, look);
         let forecasts: Vec<Forecast> =
@@ -125,11 +128,19 @@ impl Strategy {
         if self.trials.iter().any(|trial| open(trial.place)) {
             return self.choice(What::Wait, 0, By::Nothing);
         }
-        let paused = by_best(self.primary(), &self.trials).into_iter().find(|at| self.trials[*at].is_paused());
+        let paused =
+            by_best(self.primary(), &self.trials).into_iter().find(|at| self.trials[*at].is_paused());
         match paused {
-            Some(trial) => self.choice(What::Resume(trial), self.trials[trial].curve.len().min(self.last_rung()), By::Sampler),
+            Some(trial) => self.choice(
+                What::Resume(trial),
+                self.trials[trial].curve.len().min(self.last_rung()),
+                By::Sampler,
+            ),
             None => {
-                let why = format!("the space has no configuration beyond the {} that were tried", self.trials.len());
+                let why = format!(
+                    "the space has no configuration beyond the {} that were tried",
+                    self.trials.len()
+                );
                 self.choice(What::Done(why), 0, By::Nothing)
             }
         }
@@ -141,7 +152,8 @@ impl Strategy {
             let model = self.with_beliefs(model);
             let stake = self.stake(&model);
             let mut fresh = self.fresh(&model, &stake, Look { times: 1, wider: 1.0 });
-            let about: Vec<(&[f64], Option<usize>)> = fresh.iter().map(|one| (one.x.as_slice(), None)).collect();
+            let about: Vec<(&[f64], Option<usize>)> =
+                fresh.iter().map(|one| (one.x.as_slice(), None)).collect();
             let best = model.warp.score(self.best);
             let mut ranked: Vec<(f64, usize)> = model
                 .process
@@ -169,7 +181,14 @@ impl Strategy {
         }
     }
 
-    fn chosen(&self, model: &Model, one: &Candidate, forecast: &Forecast, worth: Staged, price: f64) -> Choice {
+    fn chosen(
+        &self,
+        model: &Model,
+        one: &Candidate,
+        forecast: &Forecast,
+        worth: Staged,
+        price: f64,
+    ) -> Choice {
         let value = |z: f64| model.warp.value(forecast.end() + z * forecast.end_sd());
         let by = By::Gain(Promise {
             gain: worth.gain,
@@ -225,7 +244,7 @@ impl Strategy {
             .collect();
         let ends = model.process.ends(&about);
         for (one, (mean, sd)) in candidates.iter_mut().zip(ends) {
-            let widen = self.calibration.factors(one.trial.is_none(), one.from)[self.last_rung()] * look.wider;
+            let widen = self.calibration.factor(one.trial.is_none()) * look.wider;
             one.bound = one.feasible * one.payoff.expected(mean, sd * widen) / one.grams[one.from];
         }
         candidates.sort_by(|a, b| b.bound.total_cmp(&a.bound));
@@ -300,9 +319,9 @@ impl Strategy {
 
     fn forecast_of(&self, model: &Model, one: &Candidate, wider: f64) -> Forecast {
         let new = one.trial.is_none();
-        let widen = self.calibration.factors(new, one.from).map(|factor| factor * wider);
+        let widen = self.calibration.factor(new) * wider;
         let known = one.trial.and_then(|trial| model.known(trial));
-        self.forecast(model, &one.x, known, (new, one.from), &widen)
+        self.forecast(model, &one.x, known, (new, one.from), widen)
     }
 
     /// The forecast of a configuration that pauses at a rung for the first time.
@@ -312,7 +331,7 @@ impl Strategy {
         x: &[f64],
         known: Option<usize>,
         (new, from): (bool, usize),
-        widen: &[f64; MAX_RUNGS],
+        widen: f64,
     ) -> Forecast {
         if !new {
             return model.process.forecast(x, known, from, widen);
@@ -360,11 +379,16 @@ impl Strategy {
     }
 
     /// What is stated of a trial that is launched now.
-    pub(super) fn state(&self, trial: usize, new: bool, from: usize) -> Option<super::calibration::Statement> {
+    pub(super) fn state(
+        &self,
+        trial: usize,
+        new: bool,
+        from: usize,
+    ) -> Option<super::calibration::Statement> {
         let first = self.primary();
         let model = self.models.iter().find(|model| model.objective == first)?;
-        let widen = self.calibration.factors(new, from);
-        let forecast = self.forecast(model, &self.trials[trial].x, model.known(trial), (new, from), &widen);
+        let widen = self.calibration.factor(new);
+        let forecast = self.forecast(model, &self.trials[trial].x, model.known(trial), (new, from), widen);
         Some(Calibration::statement(new, &forecast, &model.warp))
     }
 }

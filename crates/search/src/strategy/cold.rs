@@ -1,15 +1,15 @@
 //! The beginning, when there is nothing to model yet: all to a low rung, the best third some rungs further, one to the end.
 //!
-//! The one that runs to its end shows how curves go on; without it, forecasts of late rungs are worth little. It must not be
-//! dear: at most one and a half times the median.
+//! The one that runs to its end, the scout, shows how curves go on; without it, forecasts of late rungs are worth little. It
+//! must not be dear: at most one and a half times the median. With several objectives only whole trainings count: the design
+//! is smaller, none climbs, and the best is followed by the cheapest of the better half.
 
 use gramwise_surrogate::Sobol;
 use rand::{Rng, RngExt};
 
-use super::model::by_best;
+use super::Strategy;
 use super::setting::{By, Choice, What};
 use super::trials::{Place, Trial};
-use super::Strategy;
 use crate::rng::{Purpose, rng};
 use gramwise_model::TrialId;
 
@@ -21,7 +21,8 @@ const CLIMB: usize = 2;
 impl Strategy {
     /// The next step of the beginning; `None` once the model can take over.
     pub(super) fn cold_start(&self) -> Option<Choice> {
-        let design = self.knobs.cold.max(self.setting.workers.min(4 * self.knobs.cold));
+        let cold = if self.single() { self.knobs.cold } else { self.knobs.cold_several };
+        let design = cold.max(self.setting.workers.min(4 * self.knobs.cold));
         let last = self.last_rung();
         let low = self.first_rung();
         let middle = (low + CLIMB).min(last);
@@ -35,7 +36,8 @@ impl Strategy {
             (0..self.trials.len()).filter(|trial| self.trials[*trial].curve.len() > low).collect();
         let at = |trial: &usize| self.trials[*trial].curve[low][self.primary()];
         order.sort_by(|a, b| at(a).total_cmp(&at(b)));
-        for &trial in order.iter().take((design / 3).max(1)) {
+        let climbers = if self.single() { (design / 3).max(1) } else { 0 };
+        for &trial in order.iter().take(climbers) {
             if self.trials[trial].is_paused() && self.trials[trial].curve.len() <= middle {
                 return Some(self.cold(What::Resume(trial), middle));
             }
@@ -45,18 +47,23 @@ impl Strategy {
             Place::Running(to) => to == last,
             Place::Waiting | Place::Paused | Place::Over => false,
         };
-        if self.trials.iter().any(scouted) {
+        let scouts = self.trials.iter().filter(|trial| scouted(trial)).count();
+        if scouts >= if self.single() { 1 } else { self.knobs.scouts_several } {
             return None;
         }
-        let whole = |trial: &Trial| self.segments(&trial.features, None, 0).iter().sum::<f64>();
-        let mut totals: Vec<f64> = self.trials.iter().map(whole).collect();
+        let mut totals: Vec<f64> = self.trials.iter().map(|trial| self.whole(trial)).collect();
         let all = totals.clone();
         totals.sort_by(f64::total_cmp);
         let affordable = SCOUT * totals[totals.len() / 2];
-        let scout = by_best(self.primary(), &self.trials)
-            .into_iter()
-            .find(|trial| self.trials[*trial].is_paused() && all[*trial] <= affordable)?;
-        Some(self.cold(What::Resume(scout), last))
+        let mut paused = order;
+        paused.retain(|trial| self.trials[*trial].is_paused() && all[*trial] <= affordable);
+        let scout = if scouts % 2 == 0 {
+            paused.into_iter().next()
+        } else {
+            let half = paused.len().div_ceil(2);
+            paused.into_iter().take(half).min_by(|a, b| all[*a].total_cmp(&all[*b]))
+        };
+        Some(self.cold(What::Resume(scout?), last))
     }
 
     fn cold(&self, what: What, to: usize) -> Choice {

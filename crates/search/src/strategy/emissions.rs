@@ -111,9 +111,15 @@ mod tests {
     #[test]
     fn zeros_of_a_meter_are_small_and_not_nothing() {
         let features = [1.0];
-        let seen = [(1, 0.0), (2, 0.0), (4, 1.0)].map(|(step, grams)| Burnt { features: &features, step, grams });
+        let seen =
+            [(1, 0.0), (2, 0.0), (4, 1.0)].map(|(step, grams)| Burnt { features: &features, step, grams });
         let emissions = Emissions::learn(seen.into_iter()).unwrap();
-        assert!(emissions.segments(&features, Some((1, 0.0)), &[1, 2, 4], 1).iter().all(|grams| grams.is_finite()));
+        assert!(
+            emissions
+                .segments(&features, Some((1, 0.0)), &[1, 2, 4], 1)
+                .iter()
+                .all(|grams| grams.is_finite())
+        );
         let nothing = [Burnt { features: &features, step: 1, grams: 0.0 }];
         assert!(Emissions::learn(nothing.into_iter()).is_none());
     }

@@ -110,7 +110,9 @@ impl Encoding {
                 Kind::Number | Kind::Ordered => features.extend([value - 0.5, (value - 0.5).powi(2)]),
                 Kind::Category => {
                     let count = choices(&self.space.parameters()[at].distribution).len();
-                    features.extend((0..count).map(|index| f64::from(u8::from((value - index as f64).abs() < 0.5))));
+                    features.extend(
+                        (0..count).map(|index| f64::from(u8::from((value - index as f64).abs() < 0.5))),
+                    );
                 }
             }
         }

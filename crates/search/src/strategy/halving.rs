@@ -2,9 +2,9 @@
 
 use gramwise_surrogate::pareto_order;
 
+use super::Strategy;
 use super::setting::{Goal, Pruner, Word};
 use super::trials::Trial;
-use super::Strategy;
 
 /// One in so many goes on from each rung (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning").
 const REDUCTION: usize = 3;
@@ -43,7 +43,8 @@ impl Strategy {
             (self.bracket_start(bracket)..self.last_rung()).rev().find_map(|rung| {
                 let order = self.standing(rung, |at| self.bracket(*at) == bracket);
                 let kept = &order[..order.len() / REDUCTION];
-                let waits = |at: &&usize| self.trials[**at].is_paused() && self.trials[**at].curve.len() == rung + 1;
+                let waits =
+                    |at: &&usize| self.trials[**at].is_paused() && self.trials[**at].curve.len() == rung + 1;
                 kept.iter().find(waits).map(|at| (*at, rung + 1))
             })
         })

@@ -28,6 +28,10 @@ pub struct Knobs {
     pub refit: f64,
     /// Configurations of the cold start.
     pub cold: usize,
+    /// The same with several objectives.
+    pub cold_several: usize,
+    /// Trials that the cold start runs to their end, with several objectives.
+    pub scouts_several: usize,
     /// Steps that a new trial runs at least, where the user asks for no more.
     pub first_steps: u64,
     /// Standard deviations are widened by this much until outcomes say otherwise.
@@ -38,6 +42,8 @@ pub struct Knobs {
     pub hedge: u64,
     /// A segment is paused early when it has burnt so many times what was predicted.
     pub overrun: f64,
+    /// Whole trainings without an improvement after which promises count half, where the user states a price.
+    pub drought: f64,
     /// Is a trial that was stopped worth what it had reached?
     pub bank: bool,
 }
@@ -57,11 +63,14 @@ impl Default for Knobs {
             fit_steps: 10,
             refit: 1.25,
             cold: 12,
+            cold_several: 8,
+            scouts_several: 2,
             first_steps: 2,
-            widen: 1.3,
+            widen: 1.5,
             worth: 0.0005,
             hedge: 4,
             overrun: 3.0,
+            drought: 0.5,
             bank: true,
         }
     }
@@ -70,7 +79,11 @@ impl Default for Knobs {
 impl Knobs {
     /// Turns one knob by its name. `Err` names those there are.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), String> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, given as a number")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count, given as a number"
+        )]
         let count = value as usize;
         match name {
             "random" => self.random = count,
@@ -85,16 +98,19 @@ impl Knobs {
             "fit_steps" => self.fit_steps = count,
             "refit" => self.refit = value,
             "cold" => self.cold = count,
+            "cold_several" => self.cold_several = count,
+            "scouts_several" => self.scouts_several = count,
             "first_steps" => self.first_steps = count as u64,
             "widen" => self.widen = value,
             "worth" => self.worth = value,
             "hedge" => self.hedge = count as u64,
             "overrun" => self.overrun = value,
+            "drought" => self.drought = value,
             "bank" => self.bank = value > 0.0,
             _ => {
                 return Err(format!(
                     "no knob `{name}`; there are: random, near, near_best, near_scale, shortlist, full, paused, rows, fit_rows, \
-                     fit_steps, refit, cold, first_steps, widen, worth, hedge, overrun, bank"
+                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, bank"
                 ));
             }
         }

@@ -35,14 +35,16 @@ use calibration::Calibration;
 use emissions::{Burnt, Emissions};
 use encoding::Encoding;
 pub use knobs::Knobs;
-use model::{Model, by_best, fit_task};
 pub use model::FitTask;
+use model::{Model, by_best, fit_task};
 pub use setting::{By, Choice, Fate, Goal, Promise, Pruner, Sampler, Seen, Setting, What, Word};
 use trials::{Place, Trial};
 use worth::Frame;
 
 /// Emissions are learnt anew when this much more was reported.
 const RELEARN: f64 = 1.03;
+/// With several objectives a first segment is at most this part of a whole training.
+const SHORT: u64 = 4;
 /// Random configurations that say what is typical of a space.
 const TYPICAL: usize = 64;
 
@@ -67,6 +69,9 @@ pub struct Strategy {
     price: Option<f64>,
     /// The best cost so far (one objective).
     best: f64,
+    /// Grams that trials reported, and how many of them when something last improved.
+    spent: f64,
+    improved_at: f64,
     /// How several objectives are put on one scale.
     frame: Option<Frame>,
     calibration: Calibration,
@@ -94,6 +99,8 @@ impl Strategy {
             launches: 0,
             price: setting.price,
             best: f64::INFINITY,
+            spent: 0.0,
+            improved_at: 0.0,
             frame: None,
             calibration: Calibration::new(knobs.widen),
             warm: false,
@@ -134,7 +141,7 @@ impl Strategy {
             grams_at: Vec::new(),
             grams: 0.0,
             limit: f64::INFINITY,
-            statements: Vec::new(),
+            stated: None,
             failed: false,
         });
         self.trials.len() - 1
@@ -149,12 +156,14 @@ impl Strategy {
         let ahead = if new { self.segments(&one.features, None, 0) } else { self.ahead(trial) };
         let expected: f64 = ahead[from.min(to)..=to].iter().sum();
         let limit = one.grams + self.knobs.overrun * expected;
-        let bounded = self.setting.pruner == Pruner::GainPerKg && self.emissions.is_some() && self.knobs.overrun > 0.0;
-        let statement = if from <= self.last_rung() { self.state(trial, new, if new { to } else { from }) } else { None };
+        let bounded =
+            self.setting.pruner == Pruner::GainPerKg && self.emissions.is_some() && self.knobs.overrun > 0.0;
+        let statement =
+            if from <= self.last_rung() { self.state(trial, new, if new { to } else { from }) } else { None };
         let one = &mut self.trials[trial];
         one.limit = if bounded { limit } else { f64::INFINITY };
         one.place = Place::Running(to);
-        one.statements.extend(statement);
+        one.stated = statement;
         self.launches += u64::from(warm);
         self.warm |= warm;
         if warm && self.setting.price.is_none() && price > 0.0 {
@@ -169,7 +178,9 @@ impl Strategy {
         let primary = self.primary();
         let Some(one) = self.trials.get_mut(trial) else { return };
         one.step = one.step.max(seen.step).max(1);
-        one.grams = one.grams.max(if seen.grams.is_finite() { seen.grams } else { 0.0 });
+        let grams = one.grams.max(if seen.grams.is_finite() { seen.grams } else { 0.0 });
+        self.spent += grams - one.grams;
+        one.grams = grams;
         one.failed |= !seen.feasible;
         let mut costs = seen.costs.iter();
         for (at, goal) in self.setting.objectives.iter().enumerate() {
@@ -195,8 +206,11 @@ impl Strategy {
             // A curve that ended early was seen at its end only.
             reached.drain(..reached.len().saturating_sub(1));
         }
-        if running_minimum && !one.failed {
+        // With several objectives only a whole training can improve anything.
+        let improves = if running_minimum { one.best[primary] < self.best } else { seen.last };
+        if improves && !one.failed {
             self.best = self.best.min(one.best[primary]);
+            self.improved_at = self.spent;
         }
         for rung in reached {
             self.learn(trial, rung);
@@ -251,8 +265,10 @@ impl Strategy {
                 let grown = model.process.observations() as f64 >= self.knobs.refit * model.built_with as f64;
                 grown || (now && model.has_grown())
             });
-            let start = model
-                .map_or_else(|| Parameters::prior(self.encoding.axes().len()), |model| model.parameters.clone());
+            let start = model.map_or_else(
+                || Parameters::prior(self.encoding.axes().len()),
+                |model| model.parameters.clone(),
+            );
             let about = (self.encoding.axes(), self.rungs.as_slice());
             due.then(|| fit_task(objective, &start, about, &self.trials, &self.knobs, &order)).flatten()
         };
@@ -262,7 +278,9 @@ impl Strategy {
     /// Takes in the parameters of a fit.
     pub fn fitted(&mut self, objective: usize, parameters: &Parameters) {
         let about = (self.encoding.axes(), self.rungs.as_slice());
-        let Some(model) = Model::build(objective, parameters, about, &self.trials, &self.knobs) else { return };
+        let Some(model) = Model::build(objective, parameters, about, &self.trials, &self.knobs) else {
+            return;
+        };
         self.models.retain(|model| model.objective != objective);
         self.models.push(model);
         let primary = self.primary();
@@ -283,16 +301,18 @@ impl Strategy {
         self.rungs.len() - 1
     }
 
-    /// The rung that a new trial runs to at least: one report says little.
+    /// The rung that a new trial runs to at least: one report says little. With several objectives, where only whole trainings
+    /// count, short ones are not begun with half of themselves.
     fn first_rung(&self) -> usize {
-        let least = self.knobs.first_steps;
+        let short = if self.single() { u64::MAX } else { self.setting.last_step / SHORT };
+        let least = self.knobs.first_steps.min(short);
         self.rungs.iter().position(|step| *step >= least).unwrap_or(self.last_rung())
     }
 
     fn learn(&mut self, trial: usize, rung: usize) {
         let one = &self.trials[trial];
         let outcome = one.curve[rung][self.primary()];
-        for statement in &one.statements {
+        if let Some(statement) = &one.stated {
             self.calibration.hold(statement, rung, outcome);
         }
         for model in &mut self.models {
@@ -337,6 +357,23 @@ impl Strategy {
         self.segments(&one.features, Some((one.step, one.grams)), one.curve.len())
     }
 
+    /// What gains are worth less for having been promised in vain: with a gamma prior that holds one success in `drought` whole
+    /// trainings, a rate is expected to be `drought / (drought + F)` of itself after `F` without one. As a factor on the price.
+    fn doubt_factor(&self) -> f64 {
+        if self.setting.price.is_none() || self.knobs.drought <= 0.0 {
+            return 1.0;
+        }
+        1.0 + (self.spent - self.improved_at) / (self.knobs.drought * self.typical_whole())
+    }
+
+    /// Grams of a typical whole training: the median over random configurations.
+    fn typical_whole(&self) -> f64 {
+        let whole = |x: &Vec<f64>| self.segments(&self.encoding.features(x), None, 0).iter().sum::<f64>();
+        let mut whole: Vec<f64> = self.typical().iter().map(whole).collect();
+        whole.sort_by(f64::total_cmp);
+        whole[whole.len() / 2]
+    }
+
     /// Configurations that say what is typical of the space, in the model's space.
     fn typical(&self) -> Vec<Vec<f64>> {
         let mut dice = rng(self.setting.seed, TrialId(0), Purpose::Typical);
@@ -350,15 +387,11 @@ impl Strategy {
         let mut best: Vec<f64> =
             self.trials.iter().map(|trial| trial.best[first]).filter(|best| best.is_finite()).collect();
         best.sort_by(f64::total_cmp);
-        let (Some(lowest), Some(middle)) = (best.first(), best.get(best.len() / 2)) else { return f64::MIN_POSITIVE };
+        let (Some(lowest), Some(middle)) = (best.first(), best.get(best.len() / 2)) else {
+            return f64::MIN_POSITIVE;
+        };
         let spread = if self.single() { (middle - lowest).max(1e-6 * lowest.abs()).max(1e-300) } else { 1.0 };
-        let mut whole: Vec<f64> = self
-            .typical()
-            .iter()
-            .map(|x| self.segments(&self.encoding.features(x), None, 0).iter().sum())
-            .collect();
-        whole.sort_by(f64::total_cmp);
-        self.knobs.worth * spread / whole[whole.len() / 2]
+        self.knobs.worth * spread / self.typical_whole()
     }
 
     /// Each objective from the best that was seen to what is typical of the space; grams from the least to the most that is
@@ -366,9 +399,12 @@ impl Strategy {
     fn new_frame(&self) -> Frame {
         let typical = self.typical();
         let ends = |objective: usize| -> (f64, f64) {
-            let values = self.trials.iter().map(|trial| trial.best[objective]).filter(|value| value.is_finite());
+            let values =
+                self.trials.iter().map(|trial| trial.best[objective]).filter(|value| value.is_finite());
             let low = values.clone().fold(f64::INFINITY, f64::min);
-            let Some(model) = self.models.iter().find(|model| model.objective == objective) else { return (0.0, 1.0) };
+            let Some(model) = self.models.iter().find(|model| model.objective == objective) else {
+                return (0.0, 1.0);
+            };
             let about: Vec<(&[f64], Option<usize>)> = typical.iter().map(|x| (x.as_slice(), None)).collect();
             let mut means: Vec<f64> =
                 model.process.ends(&about).into_iter().map(|(mean, _)| model.warp.value(mean)).collect();
@@ -377,8 +413,11 @@ impl Strategy {
             if high > low { (low, high) } else { (low, values.fold(low, f64::max)) }
         };
         let grams = || -> (f64, f64) {
-            let whole = typical.iter().map(|x| self.segments(&self.encoding.features(x), None, 0).iter().sum::<f64>());
-            let seen = self.trials.iter().filter(|trial| trial.place == Place::Complete).map(|trial| trial.grams);
+            let whole = typical
+                .iter()
+                .map(|x| self.segments(&self.encoding.features(x), None, 0).iter().sum::<f64>());
+            let seen =
+                self.trials.iter().filter(|trial| trial.place == Place::Complete).map(|trial| trial.grams);
             let logs = whole.chain(seen).map(|grams| grams.max(f64::MIN_POSITIVE).ln());
             logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| (low.min(log), high.max(log)))
         };
@@ -397,8 +436,9 @@ impl Strategy {
 /// logarithm.
 fn rungs(first: u64, last: u64, factor: u64) -> Vec<u64> {
     let first = first.min(last);
-    let mut rungs: Vec<u64> =
-        std::iter::successors(Some(first), |step| step.checked_mul(factor)).take_while(|step| *step < last).collect();
+    let mut rungs: Vec<u64> = std::iter::successors(Some(first), |step| step.checked_mul(factor))
+        .take_while(|step| *step < last)
+        .collect();
     if rungs.len() > 1 && rungs.last().is_some_and(|step| (last as f64) < 1.3 * *step as f64) {
         rungs.pop();
     }
@@ -406,7 +446,11 @@ fn rungs(first: u64, last: u64, factor: u64) -> Vec<u64> {
     if rungs.len() > MAX_RUNGS {
         let (low, high) = (first as f64, last as f64);
         let even = |at: usize| (low * (high / low).powf(at as f64 / (MAX_RUNGS - 1) as f64)).round();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between the first and last step")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between the first and last step"
+        )]
         let all = (0..MAX_RUNGS).map(|at| if at + 1 == MAX_RUNGS { last } else { even(at) as u64 });
         rungs = all.collect();
         rungs.dedup();

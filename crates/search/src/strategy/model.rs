@@ -58,7 +58,8 @@ impl Model {
         knobs: &Knobs,
     ) -> Option<Self> {
         let rows = rows(objective, rungs, trials, knobs);
-        let values: Vec<f64> = rows.iter().map(|(trial, rung)| trials[*trial].curve[*rung][objective]).collect();
+        let values: Vec<f64> =
+            rows.iter().map(|(trial, rung)| trials[*trial].curve[*rung][objective]).collect();
         let warp = Warp::new(&values)?;
         let process = CurveProcess::new(axes, rungs, parameters);
         let mut model = Self {

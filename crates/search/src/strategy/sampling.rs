@@ -4,9 +4,9 @@ use gramwise_model::{Config, TrialId};
 use gramwise_surrogate::tpe_point;
 use rand::{Rng, RngExt};
 
+use super::Strategy;
 use super::model::by_best;
 use super::setting::{Sampler, What};
-use super::Strategy;
 use crate::rng::{Purpose, rng};
 
 /// So many points in a row that are forbidden or known, and there is taken to be nothing new.
@@ -23,7 +23,11 @@ impl Strategy {
         let address = TrialId(u32::try_from(index).unwrap_or(u32::MAX));
         let mut dice = rng(self.setting.seed, address, Purpose::Sample);
         if !self.setting.pool.is_empty() {
-            return self.from_pool(&mut dice, 1).into_iter().next().map(|(pool, config)| What::New { config, pool: Some(pool) });
+            return self
+                .from_pool(&mut dice, 1)
+                .into_iter()
+                .next()
+                .map(|(pool, config)| What::New { config, pool: Some(pool) });
         }
         for attempt in 0..PATIENCE {
             let unit = match self.setting.sampler {
@@ -62,7 +66,8 @@ impl Strategy {
         let order = by_best(self.primary(), &self.trials);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
         let good = ((TPE_GOOD * order.len() as f64).ceil() as usize).clamp(1, TPE_MOST).min(order.len());
-        let points = |trials: &[usize]| trials.iter().map(|at| self.trials[*at].unit.as_slice()).collect::<Vec<_>>();
+        let points =
+            |trials: &[usize]| trials.iter().map(|at| self.trials[*at].unit.as_slice()).collect::<Vec<_>>();
         let dimensions = self.encoding.space().parameters().len();
         tpe_point(&points(&order[..good]), &points(&order[good..]), dimensions, || dice.random())
     }

@@ -44,8 +44,8 @@ pub(crate) struct Trial {
     pub(crate) grams: f64,
     /// The segment that runs is paused once `grams` passes this.
     pub(crate) limit: f64,
-    /// What was forecast of it each time it was launched.
-    pub(crate) statements: Vec<Statement>,
+    /// What was stated of it when it was last launched.
+    pub(crate) stated: Option<Statement>,
     /// It reported NaN or an infinity, or failed, or broke a constraint.
     pub(crate) failed: bool,
 }

@@ -45,7 +45,8 @@ impl Strategy {
         let Some(frame) = &self.frame else {
             return Stake::Best(Payoff::new(|score| (self.best - model.warp.value(score)).max(0.0)));
         };
-        let whole = self.trials.iter().filter(|trial| trial.place == super::trials::Place::Complete && !trial.failed);
+        let whole =
+            self.trials.iter().filter(|trial| trial.place == super::trials::Place::Complete && !trial.failed);
         let front: Vec<Vec<f64>> = whole
             .map(|trial| {
                 let value = |at: usize| match self.setting.objectives[at] {
@@ -96,9 +97,10 @@ impl Strategy {
     ) -> Others {
         let Stake::Front { frame, .. } = stake else { return Vec::new() };
         let nodes = |at: usize| match self.setting.objectives[at] {
-            Goal::Grams => {
-                NODES.iter().map(|z| frame.place(at, whole.max(f64::MIN_POSITIVE).ln() + spread * z)).collect()
-            }
+            Goal::Grams => NODES
+                .iter()
+                .map(|z| frame.place(at, whole.max(f64::MIN_POSITIVE).ln() + spread * z))
+                .collect(),
             Goal::Reported => match self.models.iter().find(|model| model.objective == at) {
                 Some(model) => {
                     let known = trial.and_then(|trial| model.known(trial));

@@ -205,7 +205,13 @@ impl<'a> Run<'a> {
             self.outcome.trace.push((self.outcome.spent, error));
         }
         let last = done + 1 == curve.errors.len();
-        let seen = Seen { step: done as u64 + 1, costs: vec![error], grams: curve.grams[done], last, feasible: true };
+        let seen = Seen {
+            step: done as u64 + 1,
+            costs: vec![error],
+            grams: curve.grams[done],
+            last,
+            feasible: true,
+        };
         let word = searcher.report(epoch.trial, &seen);
         let fate = match word {
             _ if last => Fate::Complete,

@@ -61,7 +61,8 @@ impl Table {
     /// From the text of `space.json`, `configs.csv` and `curves.csv`. `Err` names file, line and fault.
     pub fn parse(space: &str, configs: &str, curves: &str) -> Result<Self, String> {
         let meta: Meta = serde_json::from_str(space).map_err(|error| format!("space.json: {error}"))?;
-        let search_space = Space::from_hyperparameters(&meta.hyperparameters).map_err(|what| format!("space.json: {what}"))?;
+        let search_space = Space::from_hyperparameters(&meta.hyperparameters)
+            .map_err(|what| format!("space.json: {what}"))?;
         let by_id = parse_curves(curves, meta.power_w.unwrap_or(DEFAULT_POWER_W))?;
         let mut table = Self {
             task: meta.task,
@@ -92,8 +93,11 @@ impl Table {
     }
 
     fn scale(&mut self) {
-        let bests: Vec<f64> =
-            self.curves.iter().map(|curve| curve.errors.iter().copied().fold(f64::INFINITY, f64::min)).collect();
+        let bests: Vec<f64> = self
+            .curves
+            .iter()
+            .map(|curve| curve.errors.iter().copied().fold(f64::INFINITY, f64::min))
+            .collect();
         let fulls: Vec<f64> = self.curves.iter().map(|curve| curve.grams[curve.grams.len() - 1]).collect();
         let finals: Vec<f64> = self.curves.iter().map(|curve| curve.errors[curve.errors.len() - 1]).collect();
         self.best = bests.iter().copied().fold(f64::INFINITY, f64::min);
@@ -111,7 +115,9 @@ impl Table {
         self.objectives = finals
             .iter()
             .zip(&fulls)
-            .map(|(error, grams)| [share(*error, self.best, high, 1e-12), share(grams.ln(), low_g, high_g, 1e-9)])
+            .map(|(error, grams)| {
+                [share(*error, self.best, high, 1e-12), share(grams.ln(), low_g, high_g, 1e-9)]
+            })
             .collect();
         self.whole_volume = volume(&self.objectives);
     }
@@ -126,7 +132,10 @@ impl Table {
         let point = self.point(config);
         let distance = |other: &[f64]| point.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
         let unused = (0..self.points.len()).filter(|row| !used[*row]);
-        unused.map(|row| (distance(&self.points[row]), row)).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, row)| row)
+        unused
+            .map(|row| (distance(&self.points[row]), row))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, row)| row)
     }
 
     /// Numbers on the unit interval, 0.5 where inactive; one indicator a category.
@@ -137,12 +146,15 @@ impl Table {
             let choices = one.choices.as_deref().unwrap_or_default();
             if one.kind == "categorical" {
                 let same = |choice: &serde_json::Value| {
-                    value(choice).is_ok_and(|choice| found.is_some_and(|found| found.to_string() == choice.to_string()))
+                    value(choice).is_ok_and(|choice| {
+                        found.is_some_and(|found| found.to_string() == choice.to_string())
+                    })
                 };
                 point.extend(choices.iter().map(|choice| f64::from(u8::from(same(choice)))));
                 continue;
             }
-            let ends = choices.first().zip(choices.last()).and_then(|(a, b)| Some((a.as_f64()?, b.as_f64()?)));
+            let ends =
+                choices.first().zip(choices.last()).and_then(|(a, b)| Some((a.as_f64()?, b.as_f64()?)));
             let (low, high) = ends.unwrap_or((one.lower.unwrap_or(0.0), one.upper.unwrap_or(1.0)));
             point.push(match found.and_then(Value::number) {
                 None => 0.5,
@@ -179,10 +191,14 @@ fn parse_configs(text: &str, hyperparameters: &[Hyperparameter]) -> Result<Vec<(
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| format!("configs.csv: {error}"))?.clone();
     let column = |name: &str| {
-        header.iter().position(|found| found == name).ok_or_else(|| format!("configs.csv: no column `{name}`"))
+        header
+            .iter()
+            .position(|found| found == name)
+            .ok_or_else(|| format!("configs.csv: no column `{name}`"))
     };
     let id_column = column("config_id")?;
-    let columns: Vec<usize> = hyperparameters.iter().map(|one| column(&one.name)).collect::<Result<_, _>>()?;
+    let columns: Vec<usize> =
+        hyperparameters.iter().map(|one| column(&one.name)).collect::<Result<_, _>>()?;
     let mut configs = Vec::new();
     for (at, record) in reader.records().enumerate() {
         let line = at + 2;
@@ -212,7 +228,10 @@ fn parse_configs(text: &str, hyperparameters: &[Hyperparameter]) -> Result<Vec<(
 /// A category as its choice states it: `1` the number, where the choices are numbers.
 fn category(one: &Hyperparameter, cell: &str) -> Value {
     let choices = one.choices.iter().flatten().filter_map(|choice| value(choice).ok());
-    choices.into_iter().find(|choice| choice.to_string() == cell).unwrap_or_else(|| Value::Text(cell.to_owned()))
+    choices
+        .into_iter()
+        .find(|choice| choice.to_string() == cell)
+        .unwrap_or_else(|| Value::Text(cell.to_owned()))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are small whole numbers")]
@@ -225,7 +244,8 @@ fn parse_curves(text: &str, power_w: f64) -> Result<std::collections::BTreeMap<u
     let header = reader.headers().map_err(|error| format!("curves.csv: {error}"))?.clone();
     let find = |name: &str| header.iter().position(|found| found == name);
     let need = |name: &str| find(name).ok_or_else(|| format!("curves.csv: no column `{name}`"));
-    let (id_column, error_column, seconds_column) = (need("config_id")?, need("val_error")?, need("seconds")?);
+    let (id_column, error_column, seconds_column) =
+        (need("config_id")?, need("val_error")?, need("seconds")?);
     let energy_column = find("energy_j");
     let mut curves = std::collections::BTreeMap::<u64, Curve>::new();
     let mut record = csv::StringRecord::new();
