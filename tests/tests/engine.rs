@@ -137,9 +137,12 @@ fn the_same_seed_and_reports_get_the_same_decisions() {
     );
 }
 
+/// A name, the loss of a trial at an epoch as JSON text, and grams so far by epoch.
+type Case<'a> = (&'a str, &'a dyn Fn(u64, u64) -> String, &'a dyn Fn(u64) -> f64);
+
 #[test]
 fn strange_curves_do_no_harm() {
-    let cases: [(&str, &dyn Fn(u64, u64) -> String, &dyn Fn(u64) -> f64); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("constant", &|_, _| "0.5".into(), &|epoch| epoch as f64),
         ("zero grams", &|trial, epoch| quality(trial, epoch), &|_| 0.0),
         ("falling counters", &|trial, epoch| quality(trial, epoch), &|epoch| 10.0 - epoch as f64),
@@ -227,7 +230,7 @@ fn baselines_answer_behind_the_same_door() {
 #[test]
 fn a_stated_price_ends_the_search() {
     let mut engine = Engine::start();
-    engine.say(&init(&numbers(2), &json!({"price": {"gain_per_kg": 1.0}})));
+    engine.say(&init(&numbers(2), &json!({"price": {"gain_per_kg": 5.0}})));
     let answers = drive(&mut engine, 2000, &mut quality, &|epoch| epoch as f64);
     assert_eq!(answers.last().expect("something")["done"], true, "{} answers", answers.len());
     engine.quit();

@@ -188,9 +188,14 @@ pub(crate) struct BenchArgs {
     /// Threads [default: all cores].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
-    /// Turn a knob of the strategy: NAME=VALUE.
-    #[arg(long, value_parser = knob)]
+    /// Turn a knob of the strategy.
+    #[arg(long, value_parser = knob, value_name = "NAME=VALUE")]
     pub(crate) knob: Vec<(String, f64)>,
+    /// Draw regret by carbon spent into this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 fn knob(text: &str) -> Result<(String, f64), String> {

@@ -23,7 +23,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let common = &cli.common;
     match cli.command {
         Command::Run(args) => return run::run(common, &args),
-        Command::Bench(args) => return bench::bench(&args),
+        Command::Bench(args) => return bench::bench(common, &args),
         Command::Engine => return engine::engine(),
         Command::Check { file } => return check::check(common, &file),
         Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form),

@@ -316,9 +316,9 @@ impl CurveProcess {
         let mut seen = vec![[0.0; WIDTH]; n];
         for (row, &(other, at)) in seen.iter_mut().zip(&self.rows) {
             let same = trial == Some(other);
-            for k in from..rungs {
+            for (k, entry) in row.iter_mut().enumerate().take(rungs).skip(from) {
                 let own = if same { self.tables.own[k][at] } else { 0.0 };
-                row[k] = near[other] * self.tables.with_x[k][at] + self.tables.shared[k][at] + own;
+                *entry = near[other] * self.tables.with_x[k][at] + self.tables.shared[k][at] + own;
             }
         }
         self.factor.solve(&mut seen);
@@ -438,7 +438,6 @@ impl<'a> Likelihood<'a> {
     }
 
     /// Rasmussen and Williams 2006, equations 5.8 and 5.9, plus the prior.
-    #[expect(clippy::needless_range_loop, reason = "indices of one matrix run through several arrays")]
     fn evaluate(&self, parameters: &Parameters) -> (f64, Vec<f64>) {
         let (n, m, d) = (self.observations.len(), self.distinct.len(), self.axes.len());
         let mut gradient = vec![0.0; parameters.0.len()];

@@ -69,14 +69,15 @@ fn descent(gradient: &[f64], pairs: &[(Vec<f64>, Vec<f64>)]) -> Vec<f64> {
     }
     if let Some((step, change)) = pairs.last() {
         let scale = dot(step, change) / dot(change, change);
-        q.iter_mut().for_each(|q| *q *= scale);
+        for entry in &mut q {
+            *entry *= scale;
+        }
     }
     for ((step, change), weight) in pairs.iter().zip(weights.into_iter().rev()) {
         let back = weight - dot(change, &q) / dot(step, change);
         q.iter_mut().zip(step).for_each(|(q, s)| *q += back * s);
     }
-    q.iter_mut().for_each(|q| *q = -*q);
-    q
+    q.into_iter().map(|entry| -entry).collect()
 }
 
 #[cfg(test)]

@@ -1,18 +1,24 @@
 //! `bench`: the search against tables of learning curves.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 use gramwise_search::strategy::{AskTell, Goal, Knobs, Setting, Strategy};
-use gramwise_sim::replay::{Course, MARKS, Outcome, Table, replay};
+use gramwise_sim::replay::{Course, MARKS, Outcome, Summary, Table, plot, replay};
+use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, Common, Form};
 use crate::exit::{Exit, Failure};
+use crate::output::print;
+
+/// One replay: its table and seed, and what came of it with the statements that were held against outcomes.
+type Run = (usize, u64, Result<(Outcome, (u64, u64)), String>);
 
 /// Runs all seeds of all tasks.
-pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
+pub(crate) fn bench(common: &Common, args: &BenchArgs) -> anyhow::Result<Exit> {
     let mut knobs = Knobs::default();
     for (name, value) in &args.knob {
         knobs.set(name, *value).map_err(|problem| Failure::error(Exit::WrongInput, problem))?;
@@ -20,24 +26,49 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
     let tables = tables(args)?;
     let jobs: Vec<(usize, u64)> =
         (0..args.seeds).flat_map(|seed| (0..tables.len()).map(move |table| (table, seed))).collect();
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let (next, runs) = (AtomicUsize::new(0), Mutex::new(Vec::<Run>::new()));
+    let cores = std::thread::available_parallelism().map_or(1, Into::into);
+    let bar = progress(common, jobs.len());
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..args.threads.unwrap_or(cores).max(1) {
             scope.spawn(|| {
                 while let Some((table, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
                     let outcome = run(&tables[table], seed, args, knobs);
-                    results
-                        .lock()
+                    runs.lock()
                         .expect("no thread panics while it holds the lock")
                         .push((table, seed, outcome));
+                    bar.inc(1);
                 }
             });
         }
     });
-    let results = results.into_inner().expect("no thread panics while it holds the lock");
-    print(&tables, &results);
+    bar.finish_and_clear();
+    let mut runs = runs.into_inner().expect("no thread panics while it holds the lock");
+    runs.sort_by_key(|(table, seed, _)| (*table, *seed));
+    for (table, seed, outcome) in &runs {
+        if let Err(problem) = outcome {
+            anyhow::bail!("{} with seed {seed}: {problem}", tables[*table].task);
+        }
+    }
+    let summaries = summaries(&tables, &runs);
+    if let Some(file) = &args.plot {
+        std::fs::write(file, plot(&summaries)).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    print(&match args.output.form {
+        Form::Table => as_table(&summaries, args.several),
+        Form::Csv => as_csv(&tables, &runs),
+        Form::Json => as_json(&tables, &runs)?,
+        Form::Value => format!("{}\n", means(&summaries).map(|mean| format!("{mean:.4}")).join(" ")),
+    })?;
     Ok(Exit::Success)
+}
+
+fn progress(common: &Common, length: usize) -> ProgressBar {
+    if common.quiet {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} replays, {eta} left");
+    ProgressBar::new(length as u64).with_style(style.expect("the template is right"))
 }
 
 fn run(table: &Table, seed: u64, args: &BenchArgs, knobs: Knobs) -> Result<(Outcome, (u64, u64)), String> {
@@ -75,6 +106,13 @@ fn tables(args: &BenchArgs) -> anyhow::Result<Vec<Table>> {
             })
     };
     folders.retain(wanted);
+    if folders.is_empty() {
+        let message = format!(
+            "no such table in {}\nhint: a table is a folder with space.json, configs.csv and curves.csv.gz",
+            args.dir.display()
+        );
+        return Err(Failure::error(Exit::WrongInput, message));
+    }
     folders.iter().map(|folder| read(folder).with_context(|| format!("in {}", folder.display()))).collect()
 }
 
@@ -88,33 +126,101 @@ fn read(folder: &Path) -> anyhow::Result<Table> {
     Table::parse(&text("space.json")?, &text("configs.csv")?, &curves).map_err(anyhow::Error::msg)
 }
 
+fn summaries(tables: &[Table], runs: &[Run]) -> Vec<Summary> {
+    let of = |table: usize| {
+        let mine = runs.iter().filter(|(of, _, _)| *of == table);
+        let outcomes: Vec<(&Outcome, (u64, u64))> = mine
+            .filter_map(|(_, _, outcome)| outcome.as_ref().ok())
+            .map(|(outcome, record)| (outcome, *record))
+            .collect();
+        Summary::new(&tables[table].task, &outcomes)
+    };
+    (0..tables.len()).filter_map(of).collect()
+}
+
+/// Means over tasks of the medians at each mark.
+fn means(summaries: &[Summary]) -> [f64; MARKS.len()] {
+    let count = summaries.len().max(1) as f64;
+    std::array::from_fn(|mark| summaries.iter().map(|one| one.regret[mark][0]).sum::<f64>() / count)
+}
+
+/// A line a task: the median at each mark, or the mean hypervolume.
+fn as_table(summaries: &[Summary], several: bool) -> String {
+    let width = summaries.iter().map(|one| one.task.len()).chain([14]).max().unwrap_or(14);
+    let cells = |values: [f64; MARKS.len()]| values.map(|value| format!("{value:>8.3}")).concat();
+    let heads = MARKS.map(|mark| format!("{:>8}", format!("@{mark}"))).concat();
+    let mut text = format!("{:width$}{heads}  seeds  below 5 %\n", "task");
+    for one in summaries {
+        let values = if several { one.volume } else { one.regret.map(|[median, _, _]| median) };
+        let below = one.below.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share));
+        let _ = writeln!(text, "{:width$}{}  {:>5}  {below:>9}", one.task, cells(values), one.seeds);
+    }
+    let (name, values) = if several {
+        let count = summaries.len().max(1) as f64;
+        let mean = |mark: usize| summaries.iter().map(|one| one.volume[mark]).sum::<f64>() / count;
+        ("mean", std::array::from_fn(mean))
+    } else {
+        ("mean of medians", means(summaries))
+    };
+    let _ = writeln!(text, "{name:width$}{}", cells(values));
+    let what = if several { "share of the whole hypervolume" } else { "normalised regret" };
+    let _ = writeln!(
+        text,
+        "{what} by full trainings (FTE) of carbon spent; below 5 %: outcomes under their stated 5 % quantile"
+    );
+    text
+}
+
 /// One line a run, in the harness's columns.
-fn print(tables: &[Table], results: &[(usize, u64, Result<(Outcome, (u64, u64)), String>)]) {
+fn as_csv(tables: &[Table], runs: &[Run]) -> String {
     let marks = |what: &str| MARKS.map(|mark| format!("{what}@{mark}")).join(",");
-    println!(
-        "engine,task,seed,fte_g,spent_g,stopped_fte,trials,epochs,completed,best,held,below,{},{},trace",
+    let mut text = format!(
+        "engine,task,seed,fte_g,spent_g,stopped_fte,trials,epochs,completed,best,held,below,{},{},trace\n",
         marks("nr"),
         marks("hv")
     );
-    for (table, seed, outcome) in results {
+    for (table, seed, outcome) in runs {
         let table = &tables[*table];
-        let list = |values: [f64; 7]| values.map(|value| format!("{value:.6}")).join(",");
-        match outcome {
-            Ok((outcome, (held, below))) => println!(
-                "gramwise,{},{seed},{},{},{},{},{},{},{},{held},{below},{},{},{}",
-                table.task,
-                table.fte,
-                outcome.spent,
-                outcome.stopped_at.map_or_else(String::new, |grams| format!("{:.3}", grams / table.fte)),
-                outcome.trials,
-                outcome.epochs,
-                outcome.completed,
-                outcome.best,
-                list(outcome.regret),
-                list(outcome.volume),
-                outcome.trace.iter().map(|(g, e)| format!("{g:.6}:{e:.6}")).collect::<Vec<_>>().join(" "),
-            ),
-            Err(problem) => eprintln!("{} seed {seed}: {problem}", table.task),
-        }
+        let list = |values: [f64; MARKS.len()]| values.map(|value| format!("{value:.6}")).join(",");
+        let Ok((outcome, (held, below))) = outcome else { continue };
+        let stopped =
+            outcome.stopped_at.map_or_else(String::new, |grams| format!("{:.3}", grams / table.fte));
+        let trace: Vec<String> =
+            outcome.trace.iter().map(|(grams, error)| format!("{grams:.6}:{error:.6}")).collect();
+        let _ = writeln!(
+            text,
+            "gramwise,{},{seed},{},{},{stopped},{},{},{},{},{held},{below},{},{},{}",
+            table.task,
+            table.fte,
+            outcome.spent,
+            outcome.trials,
+            outcome.epochs,
+            outcome.completed,
+            outcome.best,
+            list(outcome.regret),
+            list(outcome.volume),
+            trace.join(" ")
+        );
     }
+    text
+}
+
+fn as_json(tables: &[Table], runs: &[Run]) -> anyhow::Result<String> {
+    let by_mark = |values: [f64; MARKS.len()]| {
+        let member = |(mark, value): (f64, f64)| (mark.to_string(), serde_json::json!(value));
+        serde_json::Value::Object(MARKS.into_iter().zip(values).map(member).collect())
+    };
+    let one = |(table, seed, outcome): &Run| {
+        let (outcome, (held, below)) = outcome.as_ref().ok()?;
+        let table = &tables[*table];
+        Some(serde_json::json!({
+            "task": table.task, "seed": seed, "fte_g": table.fte, "spent_g": outcome.spent,
+            "stopped_g": outcome.stopped_at, "trials": outcome.trials, "epochs": outcome.epochs,
+            "completed": outcome.completed, "best": outcome.best, "regret_by_fte": by_mark(outcome.regret),
+            "hypervolume_by_fte": by_mark(outcome.volume), "quantiles_held": held, "quantiles_failed": below,
+            "improvements": outcome.trace,
+        }))
+    };
+    let all: Vec<serde_json::Value> = runs.iter().filter_map(one).collect();
+    Ok(serde_json::to_string_pretty(&all)? + "\n")
 }

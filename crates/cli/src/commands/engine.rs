@@ -136,7 +136,6 @@ struct Session {
     objectives: Vec<String>,
     /// Steps reported of each trial, and whether it was told to end.
     trials: Vec<Known>,
-    is_pool: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -155,7 +154,7 @@ impl Session {
                 if let What::Resume(trial) = choice.what {
                     self.trials[trial].running = true;
                 }
-                Ok(self.suggestion(choice))
+                Ok(suggestion(choice))
             }
             Message::Started { trial, config: stated } => {
                 let search = self.search.as_mut().ok_or(NO_INIT)?;
@@ -242,7 +241,6 @@ impl Session {
             })?,
         };
         let goal = |name: &String| if name == GRAMS { Goal::Grams } else { Goal::Reported };
-        self.is_pool = !pool.is_empty();
         self.trials.clear();
         self.search = Some(AskTell::new(Strategy::new(
             Setting {
@@ -261,36 +259,6 @@ impl Session {
         )));
         self.objectives = init.objectives;
         Ok(json!({}))
-    }
-
-    fn suggestion(&self, choice: Choice) -> Value {
-        let mut answer = match choice.what {
-            What::New { pool: Some(at), .. } => json!({ "config_id": at }),
-            What::New { config, .. } => {
-                let members = config.iter().map(|(name, value)| (name.clone(), value.to_json()));
-                json!({ "config": Value::Object(members.collect()) })
-            }
-            What::Resume(trial) => json!({ "resume": trial }),
-            What::Wait | What::Refit => return json!({ "wait": true }),
-            What::Done(why) => return json!({ "done": true, "because": why }),
-        };
-        let price_per_kg = choice.price * 1000.0;
-        answer["because"] = match choice.by {
-            By::Gain(promise) => json!({
-                "by": "gain",
-                "gain": promise.gain,
-                "gco2e": promise.grams,
-                "gain_per_kg": promise.gain / promise.grams * 1000.0,
-                "price_per_kg": price_per_kg,
-                "predicted": promise.predicted,
-                "predicted_low": promise.predicted_low,
-                "predicted_high": promise.predicted_high,
-            }),
-            By::Rank => json!({ "by": "rank", "price_per_kg": price_per_kg }),
-            By::ColdStart => json!({ "by": "cold_start" }),
-            By::Sampler | By::Nothing => json!({ "by": "sampler" }),
-        };
-        answer
     }
 
     fn report(&mut self, report: &Report) -> Result<Value, String> {
@@ -336,6 +304,36 @@ impl Session {
         let at = usize::try_from(trial).ok().filter(|at| *at < self.trials.len());
         at.ok_or_else(|| format!("trial {trial} is not known: `started` comes first"))
     }
+}
+
+fn suggestion(choice: Choice) -> Value {
+    let mut answer = match choice.what {
+        What::New { pool: Some(at), .. } => json!({ "config_id": at }),
+        What::New { config, .. } => {
+            let members = config.iter().map(|(name, value)| (name.clone(), value.to_json()));
+            json!({ "config": Value::Object(members.collect()) })
+        }
+        What::Resume(trial) => json!({ "resume": trial }),
+        What::Wait | What::Refit => return json!({ "wait": true }),
+        What::Done(why) => return json!({ "done": true, "because": why }),
+    };
+    let price_per_kg = choice.price * 1000.0;
+    answer["because"] = match choice.by {
+        By::Gain(promise) => json!({
+            "by": "gain",
+            "gain": promise.gain,
+            "gco2e": promise.grams,
+            "gain_per_kg": promise.gain / promise.grams * 1000.0,
+            "price_per_kg": price_per_kg,
+            "predicted": promise.predicted,
+            "predicted_low": promise.predicted_low,
+            "predicted_high": promise.predicted_high,
+        }),
+        By::Rank => json!({ "by": "rank", "price_per_kg": price_per_kg }),
+        By::ColdStart => json!({ "by": "cold_start" }),
+        By::Sampler | By::Nothing => json!({ "by": "sampler" }),
+    };
+    answer
 }
 
 const NO_INIT: &str = "`init` comes first";

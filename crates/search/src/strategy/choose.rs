@@ -73,7 +73,7 @@ impl Strategy {
         }
         let Some(model) = self.models.first() else { return self.choose_new(self.first_rung()) };
         if self.knobs.hedge > 0
-            && self.launches % self.knobs.hedge == 0
+            && self.launches.is_multiple_of(self.knobs.hedge)
             && let Some((trial, to)) = self.by_rank()
         {
             return self.choice(What::Resume(trial), to, By::Rank);
@@ -86,7 +86,7 @@ impl Strategy {
             candidates.iter().map(|one| self.forecast_of(&model, one, 1.0)).collect();
         for _ in 0..HALVINGS {
             if let Some((at, worth)) = self.best(&candidates, &forecasts, price) {
-                return self.chosen(&model, &candidates[at], &forecasts[at], worth, price);
+                return chosen(&model, &candidates[at], &forecasts[at], worth, price);
             }
             if self.setting.price.is_some() {
                 return self.doubt(&model, &stake);
@@ -114,13 +114,11 @@ impl Strategy {
         let candidates = self.candidates(model, stake, look);
         let forecasts: Vec<Forecast> =
             candidates.iter().map(|one| self.forecast_of(model, one, DOUBT_WIDER)).collect();
-        match self.best(&candidates, &forecasts, price) {
-            Some((at, worth)) => self.chosen(model, &candidates[at], &forecasts[at], worth, price),
-            None => {
-                let why = "no trial, paused or new, is expected to gain what its carbon is worth".to_owned();
-                self.choice(What::Done(why), 0, By::Nothing)
-            }
+        if let Some((at, worth)) = self.best(&candidates, &forecasts, price) {
+            return chosen(model, &candidates[at], &forecasts[at], worth, price);
         }
+        let why = "no trial, paused or new, is expected to gain what its carbon is worth".to_owned();
+        self.choice(What::Done(why), 0, By::Nothing)
     }
 
     fn nothing_left(&self) -> Choice {
@@ -130,20 +128,13 @@ impl Strategy {
         }
         let paused =
             by_best(self.primary(), &self.trials).into_iter().find(|at| self.trials[*at].is_paused());
-        match paused {
-            Some(trial) => self.choice(
-                What::Resume(trial),
-                self.trials[trial].curve.len().min(self.last_rung()),
-                By::Sampler,
-            ),
-            None => {
-                let why = format!(
-                    "the space has no configuration beyond the {} that were tried",
-                    self.trials.len()
-                );
-                self.choice(What::Done(why), 0, By::Nothing)
-            }
+        if let Some(trial) = paused {
+            let next = self.trials[trial].curve.len().min(self.last_rung());
+            return self.choice(What::Resume(trial), next, By::Sampler);
         }
+        let tried = self.trials.len();
+        let why = format!("the space has no configuration beyond the {tried} that were tried");
+        self.choice(What::Done(why), 0, By::Nothing)
     }
 
     /// A new configuration that is to run to a rung.
@@ -179,29 +170,6 @@ impl Strategy {
             Some(what) => self.choice(what, to, By::Sampler),
             None => self.nothing_left(),
         }
-    }
-
-    fn chosen(
-        &self,
-        model: &Model,
-        one: &Candidate,
-        forecast: &Forecast,
-        worth: Staged,
-        price: f64,
-    ) -> Choice {
-        let value = |z: f64| model.warp.value(forecast.end() + z * forecast.end_sd());
-        let by = By::Gain(Promise {
-            gain: worth.gain,
-            grams: worth.grams,
-            predicted: value(0.0),
-            predicted_low: value(-1.645),
-            predicted_high: value(1.645),
-        });
-        let what = match one.trial {
-            Some(trial) => What::Resume(trial),
-            None => What::New { config: one.config.clone(), pool: one.pool },
-        };
-        Choice { what, to: one.from, price, by }
     }
 
     /// The model, with what runs taken to come out at its mean.
@@ -298,7 +266,7 @@ impl Strategy {
         let mut dice = rng(self.setting.seed, address, purpose);
         let (random, near) = (self.knobs.random * look.times, self.knobs.near * look.times);
         if !self.setting.pool.is_empty() {
-            let drawn = self.from_pool(&mut dice, random + near);
+            let drawn = self.pool_draws(&mut dice, random + near);
             return drawn.into_iter().map(|(at, config)| (Some(at), config)).collect();
         }
         if self.setting.sampler != Sampler::Gp {
@@ -321,27 +289,7 @@ impl Strategy {
         let new = one.trial.is_none();
         let widen = self.calibration.factor(new) * wider;
         let known = one.trial.and_then(|trial| model.known(trial));
-        self.forecast(model, &one.x, known, (new, one.from), widen)
-    }
-
-    /// The forecast of a configuration that pauses at a rung for the first time.
-    pub(super) fn forecast(
-        &self,
-        model: &Model,
-        x: &[f64],
-        known: Option<usize>,
-        (new, from): (bool, usize),
-        widen: f64,
-    ) -> Forecast {
-        if !new {
-            return model.process.forecast(x, known, from, widen);
-        }
-        let mut forecast = model.process.forecast(x, known, 0, widen);
-        for rung in 0..from {
-            forecast.steps[from] = forecast.steps[from].hypot(forecast.steps[rung]);
-        }
-        forecast.from = from;
-        forecast
+        forecast(model, &one.x, known, (new, one.from), widen)
     }
 
     /// The candidate with the most gain per gram among those that are worth their grams.
@@ -388,7 +336,42 @@ impl Strategy {
         let first = self.primary();
         let model = self.models.iter().find(|model| model.objective == first)?;
         let widen = self.calibration.factor(new);
-        let forecast = self.forecast(model, &self.trials[trial].x, model.known(trial), (new, from), widen);
+        let forecast = forecast(model, &self.trials[trial].x, model.known(trial), (new, from), widen);
         Some(Calibration::statement(new, &forecast, &model.warp))
     }
+}
+
+fn chosen(model: &Model, one: &Candidate, forecast: &Forecast, worth: Staged, price: f64) -> Choice {
+    let value = |z: f64| model.warp.value(forecast.end() + z * forecast.end_sd());
+    let by = By::Gain(Promise {
+        gain: worth.gain,
+        grams: worth.grams,
+        predicted: value(0.0),
+        predicted_low: value(-1.645),
+        predicted_high: value(1.645),
+    });
+    let what = match one.trial {
+        Some(trial) => What::Resume(trial),
+        None => What::New { config: one.config.clone(), pool: one.pool },
+    };
+    Choice { what, to: one.from, price, by }
+}
+
+/// The forecast of a configuration that pauses at a rung for the first time.
+fn forecast(
+    model: &Model,
+    x: &[f64],
+    known: Option<usize>,
+    (new, from): (bool, usize),
+    widen: f64,
+) -> Forecast {
+    if !new {
+        return model.process.forecast(x, known, from, widen);
+    }
+    let mut forecast = model.process.forecast(x, known, 0, widen);
+    for rung in 0..from {
+        forecast.steps[from] = forecast.steps[from].hypot(forecast.steps[rung]);
+    }
+    forecast.from = from;
+    forecast
 }

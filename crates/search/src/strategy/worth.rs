@@ -32,7 +32,7 @@ impl Frame {
 /// What gains are counted against.
 pub(super) enum Stake<'a> {
     /// One objective: the best so far.
-    Best(Payoff),
+    Best(Box<Payoff>),
     /// Several: the region that no whole training dominates.
     Front { region: Region, frame: &'a Frame },
 }
@@ -43,7 +43,8 @@ type Others = Vec<Vec<f64>>;
 impl Strategy {
     pub(super) fn stake<'a>(&'a self, model: &Model) -> Stake<'a> {
         let Some(frame) = &self.frame else {
-            return Stake::Best(Payoff::new(|score| (self.best - model.warp.value(score)).max(0.0)));
+            let gain = |score| (self.best - model.warp.value(score)).max(0.0);
+            return Stake::Best(Box::new(Payoff::new(gain)));
         };
         let whole =
             self.trials.iter().filter(|trial| trial.place == super::trials::Place::Complete && !trial.failed);
@@ -63,7 +64,7 @@ impl Strategy {
     /// The payoff of a candidate: the same for all with one objective.
     pub(super) fn payoff(&self, stake: &Stake<'_>, model: &Model, others: &Others) -> Payoff {
         match stake {
-            Stake::Best(payoff) => payoff.clone(),
+            Stake::Best(payoff) => payoff.as_ref().clone(),
             Stake::Front { region, frame } => {
                 let profile = region.along_first(|m, low, high| {
                     let nodes = &others[m - 1];

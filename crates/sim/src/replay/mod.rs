@@ -3,6 +3,7 @@
 //! Every finished epoch is charged; paused trials go on from their checkpoint at no cost; a configuration that is not in
 //! the table is replaced by the nearest unused row, and the search is told which.
 
+mod summary;
 mod table;
 
 use std::cmp::Reverse;
@@ -10,6 +11,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 use gramwise_search::strategy::{AskTell, Fate, Seen, What, Word};
 
+pub use summary::{Summary, plot};
 use table::volume;
 pub use table::{Curve, INTENSITY_G_PER_KWH, Table};
 
