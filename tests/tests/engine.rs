@@ -1,5 +1,6 @@
 //! The search driven from another program, over stdin and stdout: sensible with sensible messages, unmoved by others.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -298,4 +299,49 @@ fn malformed_messages_are_refused_and_change_nothing() {
     );
     refused(&mut engine, r#"{"op":"end","trial":0,"reason":"bored"}"#, "expected completed");
     engine.quit();
+}
+
+/// A table of 40 configurations, written as `bench` reads it.
+fn write_table(folder: &std::path::Path) {
+    std::fs::create_dir_all(folder).expect("a folder can be made");
+    let space = r#"{"task":"made","max_epoch":4,"hyperparameters":[{"name":"x","type":"float","lower":0,"upper":1}]}"#;
+    let (mut configs, mut curves) =
+        ("config_id,x\n".to_owned(), "config_id,epoch,val_error,seconds,energy_j\n".to_owned());
+    for id in 0..40 {
+        let x = f64::from(id) / 40.0;
+        let _ = writeln!(configs, "{id},{x}");
+        for epoch in 1..=4 {
+            let error = (x - 0.6).powi(2) + 0.1 / f64::from(epoch);
+            let _ = writeln!(curves, "{id},{epoch},{error},{epoch},{}", 1000 * epoch);
+        }
+    }
+    std::fs::write(folder.join("space.json"), space).expect("a file can be written");
+    std::fs::write(folder.join("configs.csv"), configs).expect("a file can be written");
+    let file = std::fs::File::create(folder.join("curves.csv.gz")).expect("a file can be made");
+    let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    packed.write_all(curves.as_bytes()).and_then(|()| packed.finish()).expect("a file can be written");
+}
+
+#[test]
+fn bench_tells_a_table_a_file_and_a_picture() {
+    let place = e2e::Place::new();
+    write_table(&place.path("tables/made"));
+    let run = |more: &[&str]| {
+        let all =
+            [&["bench", "tables", "--seeds", "3", "--budget", "10", "--workers", "2", "-q"], more].concat();
+        place.gramwise(&all)
+    };
+    let table = run(&["--plot", "plot.svg"]);
+    assert!(table.stdout.contains("made ") && table.stdout.contains("mean of medians"), "{table}");
+    assert!(std::fs::read_to_string(place.path("plot.svg")).unwrap().contains("</svg>"));
+    let json: Value = serde_json::from_str(&run(&["-o", "json"]).stdout).unwrap();
+    assert_eq!(json.as_array().map(Vec::len), Some(3));
+    let one = run(&["-o", "csv", "--threads", "1"]).stdout;
+    assert_eq!(one, run(&["-o", "csv", "--threads", "3"]).stdout, "threads change nothing");
+    assert_eq!(one.lines().count(), 4);
+    let wrong = place.gramwise(&["bench", "nowhere"]);
+    assert_eq!(wrong.code, Some(2), "{wrong}");
+    place.write("tables/made/configs.csv", "config_id\n1\n");
+    let wrong = run(&[]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("no column `x`"), "{wrong}");
 }

@@ -92,8 +92,10 @@ fn run(table: &Table, seed: u64, args: &BenchArgs, knobs: Knobs) -> Result<(Outc
 }
 
 fn tables(args: &BenchArgs) -> anyhow::Result<Vec<Table>> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(&args.dir)
-        .with_context(|| format!("cannot read {}", args.dir.display()))?
+    let entries = std::fs::read_dir(&args.dir).map_err(|error| {
+        Failure::error(Exit::WrongInput, format!("cannot read {}: {error}", args.dir.display()))
+    })?;
+    let mut folders: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.join("space.json").is_file())
         .collect();
@@ -113,17 +115,20 @@ fn tables(args: &BenchArgs) -> anyhow::Result<Vec<Table>> {
         );
         return Err(Failure::error(Exit::WrongInput, message));
     }
-    folders.iter().map(|folder| read(folder).with_context(|| format!("in {}", folder.display()))).collect()
+    folders.iter().map(|folder| read(folder)).collect()
 }
 
 fn read(folder: &Path) -> anyhow::Result<Table> {
-    let text = |name: &str| {
-        std::fs::read_to_string(folder.join(name)).with_context(|| format!("cannot read {name}"))
+    let unreadable = |name: &str, error: std::io::Error| {
+        Failure::error(Exit::WrongInput, format!("cannot read {}: {error}", folder.join(name).display()))
     };
-    let file = std::fs::File::open(folder.join("curves.csv.gz")).context("cannot read curves.csv.gz")?;
-    let curves =
-        std::io::read_to_string(flate2::read::GzDecoder::new(file)).context("cannot read curves.csv.gz")?;
-    Table::parse(&text("space.json")?, &text("configs.csv")?, &curves).map_err(anyhow::Error::msg)
+    let text =
+        |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| unreadable(name, error));
+    let curves = std::fs::File::open(folder.join("curves.csv.gz"))
+        .and_then(|file| std::io::read_to_string(flate2::read::GzDecoder::new(file)))
+        .map_err(|error| unreadable("curves.csv.gz", error))?;
+    Table::parse(&text("space.json")?, &text("configs.csv")?, &curves)
+        .map_err(|problem| Failure::error(Exit::WrongInput, format!("{}: {problem}", folder.display())))
 }
 
 fn summaries(tables: &[Table], runs: &[Run]) -> Vec<Summary> {
@@ -133,25 +138,32 @@ fn summaries(tables: &[Table], runs: &[Run]) -> Vec<Summary> {
             .filter_map(|(_, _, outcome)| outcome.as_ref().ok())
             .map(|(outcome, record)| (outcome, *record))
             .collect();
-        Summary::new(&tables[table].task, &outcomes)
+        Summary::new(&tables[table], &outcomes)
     };
     (0..tables.len()).filter_map(of).collect()
 }
 
-/// Means over tasks of the medians at each mark.
+/// Means over tasks of the medians at each mark; tasks without a scale (the median configuration is the best) are left out.
 fn means(summaries: &[Summary]) -> [f64; MARKS.len()] {
-    let count = summaries.len().max(1) as f64;
-    std::array::from_fn(|mark| summaries.iter().map(|one| one.regret[mark][0]).sum::<f64>() / count)
+    let scaled: Vec<&Summary> = summaries.iter().filter(|one| one.has_scale).collect();
+    let sum = |mark: usize| scaled.iter().map(|one| one.regret[mark][0]).sum::<f64>();
+    std::array::from_fn(|mark| sum(mark) / scaled.len() as f64)
+}
+
+/// A number, or a dash where there is none.
+fn cell(value: f64) -> String {
+    if value.is_finite() { format!("{value:>8.3}") } else { format!("{:>8}", "-") }
 }
 
 /// A line a task: the median at each mark, or the mean hypervolume.
 fn as_table(summaries: &[Summary], several: bool) -> String {
     let width = summaries.iter().map(|one| one.task.len()).chain([14]).max().unwrap_or(14);
-    let cells = |values: [f64; MARKS.len()]| values.map(|value| format!("{value:>8.3}")).concat();
+    let cells = |values: [f64; MARKS.len()]| values.map(cell).concat();
     let heads = MARKS.map(|mark| format!("{:>8}", format!("@{mark}"))).concat();
     let mut text = format!("{:width$}{heads}  seeds  below 5 %\n", "task");
     for one in summaries {
-        let values = if several { one.volume } else { one.regret.map(|[median, _, _]| median) };
+        let regret = one.regret.map(|[median, _, _]| if one.has_scale { median } else { f64::NAN });
+        let values = if several { one.volume } else { regret };
         let below = one.below.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share));
         let _ = writeln!(text, "{:width$}{}  {:>5}  {below:>9}", one.task, cells(values), one.seeds);
     }

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
-use super::{MARKS, Outcome};
+use super::{MARKS, Outcome, Table};
 
 /// The replays of one task, told together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The task.
     pub task: String,
+    /// Is the median configuration worse than the best? Normalised regret means nothing otherwise.
+    pub has_scale: bool,
     /// How many replays.
     pub seeds: usize,
     /// Normalised regret at each mark: median, and the quarter and three quarters of the seeds.
@@ -21,7 +23,7 @@ pub struct Summary {
 
 impl Summary {
     /// Of the outcomes of one task, each with the statements held and those that failed. `None` of none.
-    pub fn new(task: &str, outcomes: &[(&Outcome, (u64, u64))]) -> Option<Self> {
+    pub fn new(table: &Table, outcomes: &[(&Outcome, (u64, u64))]) -> Option<Self> {
         if outcomes.is_empty() {
             return None;
         }
@@ -36,7 +38,8 @@ impl Summary {
         let (held, below) =
             outcomes.iter().fold((0, 0), |sums, (_, (held, below))| (sums.0 + held, sums.1 + below));
         Some(Self {
-            task: task.to_owned(),
+            task: table.task.clone(),
+            has_scale: table.reference > table.best + 1e-12,
             seeds: outcomes.len(),
             regret: std::array::from_fn(at),
             volume: std::array::from_fn(mean),
@@ -95,7 +98,8 @@ pub fn plot(summaries: &[Summary]) -> String {
             y(tenth) + 4.0
         );
     }
-    for (index, summary) in summaries.iter().enumerate() {
+    let scaled = summaries.iter().filter(|one| one.has_scale);
+    for (index, summary) in scaled.enumerate() {
         let hue = 360.0 * index as f64 / summaries.len() as f64;
         let points: Vec<String> = MARKS
             .iter()
@@ -105,10 +109,13 @@ pub fn plot(summaries: &[Summary]) -> String {
             .collect();
         let _ = writeln!(
             svg,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"hsl({hue:.0},60%,42%)\" stroke-width=\"1.6\">\
-             <title>{}</title></polyline>",
+            "<polyline points=\"{0}\" fill=\"none\" stroke=\"hsl({hue:.0},60%,42%)\" stroke-width=\"1.6\">\
+             <title>{1}</title></polyline>\n<text x=\"{2}\" y=\"{3}\" text-anchor=\"end\" \
+             fill=\"hsl({hue:.0},60%,42%)\">{1}</text>",
             points.join(" "),
-            summary.task
+            summary.task,
+            WIDTH - RIGHT - 4.0,
+            TOP + 14.0 * (index as f64 + 1.0)
         );
     }
     let _ = writeln!(
