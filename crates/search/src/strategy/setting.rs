@@ -130,7 +130,7 @@ pub enum What {
 pub enum By {
     /// It promises the most gain per gram.
     Gain(Promise),
-    /// It is among the best third at its rung: one decision in four is made so, since the model may be wrong.
+    /// It is among the best third at its rung: one decision in three is made so, since the model may be wrong.
     Rank,
     /// The search begins.
     ColdStart,
