@@ -221,25 +221,8 @@ impl Session {
                     .map_err(|what| format!("pool entry {at}: {what}"))
             })
             .collect::<Result<Vec<Config>, String>>()?;
-        let names = |all: Vec<&str>| all.join(", ");
-        let sampler = match &init.sampler {
-            None => Sampler::Gp,
-            Some(name) => Sampler::named(name).ok_or_else(|| {
-                format!(
-                    "sampler `{name}`: expected one of {}",
-                    names(Sampler::ALL.map(|(name, _)| name).to_vec())
-                )
-            })?,
-        };
-        let pruner = match &init.pruner {
-            None => Pruner::GainPerKg,
-            Some(name) => Pruner::named(name).ok_or_else(|| {
-                format!(
-                    "pruner `{name}`: expected one of {}",
-                    names(Pruner::ALL.map(|(name, _)| name).to_vec())
-                )
-            })?,
-        };
+        let sampler = named("sampler", init.sampler.as_deref(), &Sampler::ALL, Sampler::Gp)?;
+        let pruner = named("pruner", init.pruner.as_deref(), &Pruner::ALL, Pruner::GainPerKg)?;
         let goal = |name: &String| if name == GRAMS { Goal::Grams } else { Goal::Reported };
         self.trials.clear();
         self.search = Some(AskTell::new(Strategy::new(
@@ -334,6 +317,16 @@ fn suggestion(choice: Choice) -> Value {
         By::Sampler | By::Nothing => json!({ "by": "sampler" }),
     };
     answer
+}
+
+/// One of several by its name.
+fn named<T: Copy>(what: &str, stated: Option<&str>, all: &[(&str, T)], default: T) -> Result<T, String> {
+    let Some(stated) = stated else { return Ok(default) };
+    let found = all.iter().find(|(name, _)| *name == stated).map(|(_, one)| *one);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        format!("{what} `{stated}`: expected one of {}", names.join(", "))
+    })
 }
 
 const NO_INIT: &str = "`init` comes first";

@@ -153,20 +153,13 @@ impl Encoding {
 }
 
 fn kind(parameter: &Parameter) -> Kind {
-    match &parameter.distribution {
-        Distribution::Categorical { choices, .. } => {
-            let numbers: Vec<f64> = choices.iter().filter_map(Value::number).collect();
-            let ordered = numbers.len() == choices.len() && numbers.is_sorted();
-            if ordered { Kind::Ordered } else { Kind::Category }
-        }
-        Distribution::Uniform { .. }
-        | Distribution::LogUniform { .. }
-        | Distribution::IntUniform { .. }
-        | Distribution::Normal { .. }
-        | Distribution::LogNormal { .. }
-        | Distribution::Quantized { .. }
-        | Distribution::Constant(_) => Kind::Number,
+    let choices = choices(&parameter.distribution);
+    if choices.is_empty() {
+        return Kind::Number;
     }
+    let numbers: Vec<f64> = choices.iter().filter_map(Value::number).collect();
+    let ordered = numbers.len() == choices.len() && numbers.is_sorted();
+    if ordered { Kind::Ordered } else { Kind::Category }
 }
 
 fn choices(distribution: &Distribution) -> &[Value] {

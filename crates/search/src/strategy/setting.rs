@@ -69,11 +69,6 @@ impl Sampler {
     /// All, with their names.
     pub const ALL: [(&'static str, Self); 4] =
         [("gp", Self::Gp), ("tpe", Self::Tpe), ("sobol", Self::Sobol), ("random", Self::Random)];
-
-    /// By its name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, sampler)| *sampler)
-    }
 }
 
 impl Pruner {
@@ -85,11 +80,6 @@ impl Pruner {
         ("asha", Self::Asha),
         ("hyperband", Self::Hyperband),
     ];
-
-    /// By its name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, pruner)| *pruner)
-    }
 }
 
 /// What to do next, and why.
