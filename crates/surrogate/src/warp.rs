@@ -75,8 +75,12 @@ fn interpolate(xs: &[f64], ys: &[f64], x: f64) -> f64 {
     }
     let (x0, x1, y0, y1) = (xs[after - 1], xs[after], ys[after - 1], ys[after]);
     let share = (x - x0) / (x1 - x0);
-    // As a mean of both ends: their difference may overflow.
-    if share.is_finite() { y0 * (1.0 - share) + y1 * share } else { y0 }
+    match (share.is_finite(), (y1 - y0).is_finite()) {
+        (false, _) => y0,
+        // In this order every step rounds monotonically, so the whole is monotone to the last digit.
+        (true, true) => (y0 + (y1 - y0) * share).min(y1),
+        (true, false) => y0 * (1.0 - share) + y1 * share,
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +103,17 @@ mod tests {
     fn one_value_is_enough() {
         let warp = Warp::new(&[0.5, 0.5]).unwrap();
         assert!(warp.score(0.5).is_finite() && warp.value(-1.0) < 0.5);
+    }
+
+    #[test]
+    fn scores_between_two_values_keep_their_order_to_the_last_digit() {
+        let warp = Warp::new(&[0.5, 1.4e34, 1.8e205, 331.97, 7.6e98, 5.4e254, 7.2e306]).unwrap();
+        let mut low = 1.8e205;
+        for _ in 0..10_000 {
+            let high = low * 1.013;
+            assert!(warp.score(low) <= warp.score(high), "{low:e}");
+            low = high;
+        }
     }
 
     proptest! {
