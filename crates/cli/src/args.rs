@@ -181,6 +181,13 @@ pub(crate) struct BenchArgs {
     /// Epochs before a trial may be paused.
     #[arg(long, default_value_t = 1)]
     pub(crate) grace: u64,
+    /// Weigh trials at their rungs without stopping them, as sweeps do: they go on where a gram buys most in them, and end for
+    /// good where it is not worth its price.
+    #[arg(long)]
+    pub(crate) in_place: bool,
+    /// Trials cannot be resumed: what would be a pause is an end. Implies `--in-place`.
+    #[arg(long)]
+    pub(crate) no_checkpoint: bool,
     /// What a full training is worth, in shares of the way from the best to the median configuration; the search then ends by
     /// itself [default: it spends its budget].
     #[arg(long)]
@@ -251,6 +258,8 @@ pub(crate) enum SamplerArg {
     Sobol,
     /// Independent draws.
     Random,
+    /// Every combination of listed values.
+    Grid,
 }
 
 /// [`Pruner`] on the command line.
@@ -275,6 +284,7 @@ impl From<SamplerArg> for Sampler {
             SamplerArg::Tpe => Self::Tpe,
             SamplerArg::Sobol => Self::Sobol,
             SamplerArg::Random => Self::Random,
+            SamplerArg::Grid => Self::Grid,
         }
     }
 }

@@ -10,7 +10,8 @@ use gramwise_carbon::CarbonFactors;
 use gramwise_model::work::{Assignment, Instruction, Report};
 use gramwise_model::{AttemptId, SweepId, SweepSpec, WorkerId};
 use gramwise_search::{
-    Command, Effect, Fact, Refused, State, SweepPhase, apply, assigned, decide, effect, instructions,
+    Command, Effect, Fact, Fit, Refused, State, SweepPhase, apply, assigned, decide, effect, fits_due,
+    instructions,
 };
 use gramwise_store::Journal;
 use tokio::sync::oneshot;
@@ -78,6 +79,7 @@ enum Message {
     Ask(Question, Reply<LeaseAnswer>),
     Report(Box<Report>, Reply<ReportAnswer>),
     End(SweepId, String, Reply<()>),
+    Fitted(Vec<Command>),
     Stop,
 }
 
@@ -147,6 +149,10 @@ pub(crate) struct Driver {
     effects: Vec<Effect>,
     /// Replies that wait for those facts.
     held: Vec<Held>,
+    /// Something happened since the open calls for work were last put.
+    news: bool,
+    /// A fit is being computed.
+    fitting: bool,
 }
 
 impl Driver {
@@ -168,6 +174,8 @@ impl Driver {
             pending: Vec::new(),
             effects: Vec::new(),
             held: Vec::new(),
+            news: false,
+            fitting: false,
         };
         if let Some(sweep) = resume {
             driver.carry_out(&Command::Resume { sweep })?;
@@ -175,9 +183,10 @@ impl Driver {
         driver.give_up_workers()?;
         let (inbox, messages) = tokio::sync::mpsc::channel(INBOX);
         let runtime = tokio::runtime::Handle::current();
+        let fitted = inbox.downgrade();
         let thread = std::thread::Builder::new()
             .name("driver".to_owned())
-            .spawn(move || driver.run(&runtime, messages))
+            .spawn(move || driver.run(&runtime, messages, &fitted))
             .map_err(Error::Thread)?;
         Ok((DriverHandle { inbox }, thread))
     }
@@ -196,6 +205,7 @@ impl Driver {
         mut self,
         runtime: &tokio::runtime::Handle,
         mut inbox: tokio::sync::mpsc::Receiver<Message>,
+        fitted: &tokio::sync::mpsc::WeakSender<Message>,
     ) -> Result<(), Error> {
         loop {
             let first = runtime.block_on(async { tokio::time::timeout(TICK, inbox.recv()).await });
@@ -214,6 +224,7 @@ impl Driver {
             self.carry_out(&Command::Tick)?;
             self.ask_again();
             self.commit()?;
+            self.fit(runtime, fitted);
             if stop {
                 return Ok(());
             }
@@ -230,6 +241,7 @@ impl Driver {
             }
             Message::Ask(question, reply) => {
                 let until = Instant::now() + LONG_POLL;
+                self.news = true;
                 self.waiting.push(Waiting { question, reply, until });
             }
             Message::Report(report, reply) => {
@@ -248,6 +260,13 @@ impl Driver {
                 let done = self.carry_out(&Command::End { sweep, why });
                 self.hold(reply, done);
             }
+            Message::Fitted(commands) => {
+                self.fitting = false;
+                for command in commands {
+                    // A sweep that is gone needs no model.
+                    drop(self.carry_out(&command));
+                }
+            }
             Message::Stop => return true,
         }
         false
@@ -259,14 +278,19 @@ impl Driver {
         for fact in facts {
             tracing::debug!(kind = fact.kind(), "fact");
             self.effects.extend(effect(&self.state, &fact));
+            // Energy that is burnt makes nothing more worth running.
+            self.news |= !matches!(fact, Fact::HostMetered { .. } | Fact::EmissionBooked { .. });
             apply(&mut self.state, &fact);
             self.pending.push(fact);
         }
         Ok(())
     }
 
-    /// Puts all open calls for work again: anything may have changed since they came.
+    /// Puts all open calls for work again, if anything happened since they were put last.
     fn ask_again(&mut self) {
+        if !std::mem::take(&mut self.news) {
+            return;
+        }
         for waiting in std::mem::take(&mut self.waiting) {
             let Question { worker, description, request, free_gpus } = waiting.question.clone();
             let asked = Command::Ask { worker, description, request, free_gpus };
@@ -275,6 +299,21 @@ impl Driver {
                 Err(error) => self.hold(waiting.reply, Err(error)),
             }
         }
+    }
+
+    /// Has the fits computed that are due, one lot at a time, on a thread of their own: nobody waits for them.
+    fn fit(&mut self, runtime: &tokio::runtime::Handle, fitted: &tokio::sync::mpsc::WeakSender<Message>) {
+        if self.fitting {
+            return;
+        }
+        let fits = fits_due(&self.state, !self.waiting.is_empty());
+        let Some(inbox) = fitted.upgrade().filter(|_| !fits.is_empty()) else { return };
+        self.fitting = true;
+        runtime.spawn_blocking(move || {
+            let commands = fits.iter().map(Fit::solve).collect();
+            // A driver that ended meanwhile needs no model.
+            drop(inbox.blocking_send(Message::Fitted(commands)));
+        });
     }
 
     /// Writes the group, then lets replies and effects go.

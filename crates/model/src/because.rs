@@ -12,10 +12,15 @@ use crate::TrialId;
 pub enum Because {
     /// A new configuration by a sampler.
     Sampled {
-        /// The sampler's name: `sobol`, `random`, `grid`.
+        /// The sampler's name: `gp`, `tpe`, `sobol`, `random`, `grid`.
         sampler: String,
         /// The index of the point in the sampler's sequence.
         index: u64,
+    },
+    /// The search begins: trials are first seen for some steps each, the best of them for longer.
+    Beginning {
+        /// The step to run to.
+        to: u64,
     },
     /// The gain per gram was compared with the threshold.
     Gain(GainEstimate),
@@ -61,23 +66,31 @@ pub enum Because {
 /// What a trial still promises, what it still costs, and what that was compared with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GainEstimate {
-    /// The step it was estimated at.
+    /// The step it was estimated at; 0 for a new configuration.
     pub step: u64,
     /// What gain is counted in: the objective's name, or `hypervolume` for several.
     pub unit: String,
     /// The objective's last value, in its own unit (the primary one if there are several).
-    pub value: f64,
+    /// `None` for a new configuration.
+    pub value: Option<f64>,
     /// Predicted value at the last step.
     pub predicted: f64,
     /// Standard deviation of the prediction (in the objective's unit).
     pub predicted_sd: f64,
     /// Expected improvement over what is known, in `unit`.
     pub expected_gain: f64,
-    /// Standard deviation of that improvement, in `unit`.
+    /// Standard deviation of the improvement at the last step, in `unit`.
     pub gain_sd: f64,
-    /// Predicted grams from here to the last step.
+    /// Predicted grams from here on. The trial is expected to stop wherever going on ceases to pay, so these are fewer than
+    /// those to the last step.
     pub grams_left: f64,
-    /// `expected_gain` per kg of those.
+    /// Predicted grams from here to the last step: what an end saves.
+    #[serde(default)]
+    pub grams_to_last: Option<f64>,
+    /// The probability that the primary objective ends better than the best so far.
+    #[serde(default)]
+    pub chance: Option<f64>,
+    /// `expected_gain` per kg of `grams_left`.
     pub gain_per_kg: f64,
     /// The threshold it was compared with, in the same unit.
     pub threshold_per_kg: f64,
@@ -87,9 +100,7 @@ pub struct GainEstimate {
     pub incumbent: Option<TrialId>,
     /// The values improvement was counted against: the incumbent's objectives, by name.
     pub incumbent_values: BTreeMap<String, f64>,
-    /// Consecutive checks, this one included, that fell below the threshold.
-    pub checks_below: u32,
-    /// Finished or longer trials whose curves the prediction learnt from.
+    /// Trials whose curves the prediction learnt from.
     pub learnt_from: u32,
 }
 
@@ -112,34 +123,22 @@ pub struct Comparison {
     pub grams_left: f64,
 }
 
-/// Why a trial goes on although its gain was not, or could not be, held against the threshold.
+/// Why a trial is not ended although its gain is below the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
-    /// It is younger than `prune.grace` or `resource.min`.
-    Grace,
-    /// Too few trials have been seen to judge by.
-    ColdStart,
-    /// It is the best so far, or on the front.
+    /// It is among the best third of those that came as far: the model may be wrong.
     Incumbent,
-    /// One check below the threshold is not enough; the next one decides.
-    Patience,
     /// Chosen by `prune.audit` to run on, so that the regret of pruning is measured.
     Audit,
-    /// Pruning is switched off.
-    Off,
 }
 
 impl Guard {
-    /// The guard in words, to follow "goes on: ".
+    /// The guard in words.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::Grace => "too young to be judged",
-            Self::ColdStart => "too few trials to judge by",
-            Self::Incumbent => "among the best so far",
-            Self::Patience => "below the threshold once; the next check decides",
+            Self::Incumbent => "among the best third of those that came as far",
             Self::Audit => "doomed, but runs on to measure the regret of pruning",
-            Self::Off => "pruning is switched off",
         }
     }
 }

@@ -9,6 +9,7 @@ mod document;
 pub mod hyperparameter;
 mod id;
 mod metric;
+mod methods;
 mod objective;
 pub mod rows;
 mod space;
@@ -21,11 +22,12 @@ pub mod work;
 pub use because::{Because, Comparison, GainEstimate, Guard};
 pub use document::{Problem, Problems};
 pub use id::{AttemptId, SweepId, TrialId, WorkerId};
+pub use methods::{Pruner, Sampler};
 pub use metric::{Metric, Metrics};
 pub use objective::{CO2E, Constraint, Goal, Objective};
 pub use space::{Condition, Distribution, Forbidden, Parameter, Space};
 pub use sweep::{
-    Budget, CarbonSpec, Defer, GainPerKg, Method, PruneSpec, Resource, Resources, Retry, RetryAction,
+    Budget, CarbonSpec, Defer, GainPerKg, PruneSpec, Resource, Resources, Retry, RetryAction,
     RetryRule, SweepSpec,
 };
 pub use text::nearest;

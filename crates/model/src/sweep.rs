@@ -7,7 +7,7 @@ use std::time::Duration;
 use gramwise_carbon::{GramsCo2e, Joules, Pue};
 use serde::{Deserialize, Serialize};
 
-use crate::{Constraint, Objective, Problems, Space};
+use crate::{Constraint, Objective, Problems, Pruner, Sampler, Space};
 
 /// A legal sweep. Built by [`SweepSpec::from_yaml`] only; what holds one need not check it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct SweepSpec {
     /// Program and arguments of a trial, macros not yet expanded.
     pub command: Vec<String>,
     /// How configurations are proposed.
-    pub method: Method,
+    pub method: Sampler,
     /// At least one; the first is the one `best` ranks by.
     pub objectives: Vec<Objective>,
     /// Bounds that candidates for best keep to.
@@ -40,18 +40,6 @@ pub struct SweepSpec {
     pub carbon: CarbonSpec,
     /// Seed of every random draw.
     pub seed: u64,
-}
-
-/// How configurations are proposed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// Scrambled Sobol points: the default until a model takes over.
-    Sobol,
-    /// Independent draws from each distribution.
-    Random,
-    /// Every combination of the choices, in order.
-    Grid,
 }
 
 /// The trial's unit of progress.
@@ -85,7 +73,10 @@ pub struct Budget {
 /// When a running trial is no longer worth its carbon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PruneSpec {
-    /// The threshold on predicted gain per kg; `None` switches pruning off.
+    /// How trials are ended early.
+    #[serde(default)]
+    pub rule: Pruner,
+    /// The threshold on predicted gain per kg; `None` where the rule needs none.
     pub gain_per_kg: Option<GainPerKg>,
     /// The fraction of doomed trials that run on, to measure the regret of pruning.
     pub audit: f64,
@@ -197,15 +188,8 @@ impl SweepSpec {
         self.objectives.first().expect("a legal sweep has an objective")
     }
 
-    /// The steps at which trials are compared: `min`, then each three times the last, below `max`.
-    /// Factor 3 as in Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), section 3.
-    pub fn rungs(&self) -> Vec<u64> {
-        if self.resource.is_open() {
-            return Vec::new();
-        }
-        let first = self.resource.min.max(self.prune.grace).max(1);
-        std::iter::successors(Some(first), |step| step.checked_mul(3))
-            .take_while(|step| *step < self.resource.max)
-            .collect()
+    /// The first step at which a trial may be judged: `resource.min` or `prune.grace`, whichever is later.
+    pub fn first_step(&self) -> u64 {
+        self.resource.min.max(self.prune.grace).clamp(1, self.resource.max)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gramwise_carbon::{GramsCo2e, Joules};
 use gramwise_model::{
-    Distribution, GainPerKg, Goal, Method, Problems, Resource, RetryAction, SweepSpec, Value,
+    Distribution, GainPerKg, Goal, Problems, Pruner, Resource, RetryAction, Sampler, SweepSpec, Value,
 };
 
 const DIGITS: &str = include_str!("good/digits.yaml");
@@ -34,7 +34,7 @@ fn the_documented_example_is_read_as_documented() {
     assert_eq!(spec.name, "digits");
     assert_eq!(spec.setup.as_deref(), Some("cargo build --release -p digits"));
     assert_eq!(spec.command, ["target/release/digits", "${args}"]);
-    assert_eq!(spec.method, Method::Sobol);
+    assert_eq!(spec.method, Sampler::Gp);
     assert_eq!(spec.primary().meaningful, Some(0.002));
     assert!(spec.objectives[1].is_co2e());
     assert_eq!((spec.constraints[0].min, spec.constraints[0].max), (None, Some(20.0)));
@@ -64,7 +64,8 @@ fn a_weights_and_biases_file_is_read_unchanged() {
     assert_eq!(spec.command, command);
     assert_eq!(spec.primary().goal, Goal::Maximize);
     assert_eq!(spec.budget.trials, Some(40));
-    assert!(spec.resource.is_open() && spec.prune.gain_per_kg.is_none(), "nothing says how far a trial is");
+    assert_eq!(spec.method, Sampler::Gp, "what they call bayes");
+    assert!(spec.resource.is_open() && spec.prune.rule == Pruner::None, "nothing says how far a trial is");
     assert_eq!(*find(&spec, "epochs"), Distribution::Constant(Value::Int(30)));
     assert_eq!(*find(&spec, "layers"), Distribution::IntUniform { min: 1, max: 8 });
     assert_eq!(*find(&spec, "noise"), Distribution::Uniform { min: 0.0, max: 0.5 });
@@ -76,10 +77,28 @@ fn a_weights_and_biases_file_is_read_unchanged() {
     assert_eq!(*find(&spec, "warmup"), Distribution::LogUniform { min: (-1f64).exp(), max: 1.0 });
     assert_eq!(*find(&spec, "optimizer.schedule.lr"), Distribution::LogNormal { mu: -7.0, sigma: 1.0 });
     let said = warnings.to_string();
-    assert_eq!(warnings.0.len(), 4, "{said}");
-    assert!(said.contains("bayes") && said.contains("early_terminate"));
+    assert_eq!(warnings.0.len(), 3, "{said}");
+    assert!(said.contains("without `resource` no trial ends early"), "{said}");
     assert!(said.contains("values lie between 1.234e-4 and 0.1353 (hint: if these"), "{said}");
     assert!(said.contains("`inv_log_uniform_values`"), "{said}");
+}
+
+#[test]
+fn a_rule_of_pruning_is_chosen_by_name() {
+    let with = |rule: &str| {
+        let text = format!(
+            "command: [train]\nmetric: {{name: loss}}\nrun_cap: 3\nresource: {{name: epoch, max: 30}}\n\
+             parameters: {{x: {{values: [1, 2]}}}}\n{rule}\n"
+        );
+        let (spec, warnings) = SweepSpec::from_yaml(&text).unwrap_or_else(|error| panic!("{error}"));
+        (spec.prune.rule, spec.prune.gain_per_kg, spec.first_step(), warnings.0.len())
+    };
+    assert_eq!(with(""), (Pruner::GainPerKg, Some(GainPerKg::Auto), 1, 1));
+    assert_eq!(with("prune: {gain_per_kg: off}"), (Pruner::None, None, 1, 1));
+    assert_eq!(with("prune: {rule: asha, grace: 3}"), (Pruner::Asha, None, 3, 1));
+    assert_eq!(with("prune: {rule: median, gain_per_kg: 5}"), (Pruner::Median, None, 1, 2));
+    assert_eq!(with("early_terminate: {type: hyperband, min_iter: 4, s: 2}"), (Pruner::Hyperband, None, 4, 1));
+    assert_eq!(with("prune: {gain_per_kg: 7}"), (Pruner::GainPerKg, Some(GainPerKg::Fixed(7.0)), 1, 1));
 }
 
 #[test]
@@ -101,7 +120,7 @@ fn a_grid_needs_no_budget_and_a_line_is_a_command() {
         parameters: {x: {values: [1, 2]}, n: {min: 1, max: 3}, q: {min: 0, max: 1, q: 0.5}}\n";
     let (spec, _) = SweepSpec::from_yaml(text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(spec.command, ["python", "my train.py", "${args}"]);
-    assert_eq!(spec.method, Method::Grid);
+    assert_eq!(spec.method, Sampler::Grid);
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn as_csv(decisions: &[&DecisionRow]) -> String {
                 words::verdict(row.verdict).to_owned(),
                 reason(&row.because),
                 found.map_or(String::new(), |found| found.unit.clone()),
-                figure(|found| found.value),
+                found.and_then(|found| found.value).map_or(String::new(), |value| value.to_string()),
                 figure(|found| found.predicted),
                 figure(|found| found.predicted_sd),
                 figure(|found| found.expected_gain),

@@ -11,6 +11,7 @@ use crate::words::{listed, metric_value, values};
 pub(crate) fn short(because: &Because) -> String {
     match because {
         Because::Sampled { sampler, index } => format!("drawn by {sampler}, point {index}"),
+        Because::Beginning { to } => format!("the search begins: trials are first seen to step {to}"),
         Because::Gain(estimate) => against_threshold(estimate),
         Because::Guarded { guard, estimate: _ } => guard.describe().to_owned(),
         Because::Rung(Comparison { rung, place, of, keep, .. }) => {
@@ -32,12 +33,13 @@ pub(crate) fn long(because: &Because, verdict: Option<Verdict>, spec: &SweepSpec
     match because {
         Because::Gain(estimate) => gain(estimate, spec),
         Because::Guarded { guard, estimate } => {
-            let mut lines = vec![format!("goes on: {}", guard.describe())];
+            let mut lines = vec![guard.describe().to_owned()];
             lines.extend(estimate.iter().flat_map(|estimate| gain(estimate, spec)));
             lines
         }
         Because::Rung(comparison) => rung(comparison, verdict, spec),
         Because::Sampled { .. }
+        | Because::Beginning { .. }
         | Because::LastStep
         | Because::Diverged { .. }
         | Because::NoObjective { .. }
@@ -57,46 +59,50 @@ fn gain(estimate: &GainEstimate, spec: &SweepSpec) -> Vec<String> {
         expected_gain,
         gain_sd,
         grams_left,
+        grams_to_last,
+        chance,
         gain_per_kg: _,
         threshold_per_kg: _,
         threshold_from,
         incumbent,
         incumbent_values,
-        checks_below,
         learnt_from,
     } = estimate;
     let resource = &spec.resource;
     let primary = spec.objectives.first().map_or(unit.as_str(), |objective| objective.name.as_str());
     let curves = match learnt_from {
-        0 => "learnt from no other curve".to_owned(),
-        1 => "learnt from 1 other curve".to_owned(),
-        more => format!("learnt from {more} other curves"),
+        1 => "learnt from 1 curve".to_owned(),
+        more => format!("learnt from {more} curves"),
     };
     let over = match (incumbent, incumbent_values.is_empty()) {
         (Some(trial), true) => format!("trial {trial}"),
         (Some(trial), false) => format!("trial {trial} ({})", values(incumbent_values, spec)),
-        (None, true) => "nothing: no trial has finished".to_owned(),
+        (None, true) => "nothing: no trial counts yet".to_owned(),
         (None, false) => values(incumbent_values, spec),
     };
-    let checks = if *checks_below == 1 { "check" } else { "checks" };
+    let now = match value {
+        Some(value) => format!("{primary} {} at {} {step}; ", metric_value(primary, *value), resource.name),
+        None => format!("{primary} "),
+    };
+    let chance = chance.map_or(String::new(), |chance| format!("; {:.1} % to end better", chance * 100.0));
+    let all = grams_to_last.map_or(String::new(), |all| {
+        format!(" ({} to {} {})", grams(GramsCo2e::new(all)), resource.name, resource.max)
+    });
     vec![
         format!(
-            "{primary} {} at {} {step}; predicted {} ± {} at {} {} ({curves})",
-            metric_value(primary, *value),
-            resource.name,
+            "{now}predicted {} ± {} at {} {} ({curves})",
             metric_value(primary, *predicted),
             metric_value(primary, *predicted_sd),
             resource.name,
             resource.max
         ),
         format!(
-            "expected gain {} ± {} {unit} over {over}",
+            "expected gain {} ± {} {unit} over {over}{chance}",
             metric_value(unit, *expected_gain),
             metric_value(unit, *gain_sd)
         ),
-        format!("predicted grams left {}", grams(GramsCo2e::new(*grams_left))),
+        format!("predicted grams left {}{all}", grams(GramsCo2e::new(*grams_left))),
         format!("{} ({threshold_from})", against_threshold(estimate)),
-        format!("below the threshold in {checks_below} {checks} in a row"),
     ]
 }
 

@@ -73,6 +73,7 @@ pub(crate) fn estimate(because: &Because) -> Option<&GainEstimate> {
         Because::Gain(estimate) => Some(estimate),
         Because::Guarded { estimate, .. } => estimate.as_ref(),
         Because::Sampled { .. }
+        | Because::Beginning { .. }
         | Because::Rung(_)
         | Because::LastStep
         | Because::Diverged { .. }
@@ -119,9 +120,13 @@ fn given_up(record: &SweepRecord) -> Vec<&Because> {
 pub(crate) fn grams_left(because: &Because) -> Option<f64> {
     let left = match because {
         Because::Rung(comparison) => Some(comparison.grams_left),
-        other => estimate(other).map(|estimate| estimate.grams_left),
+        other => estimate(other).map(to_last),
     };
     left.filter(|left| left.is_finite()).map(|left| left.max(0.0))
+}
+
+fn to_last(estimate: &GainEstimate) -> f64 {
+    estimate.grams_to_last.unwrap_or(estimate.grams_left)
 }
 
 /// From a positive zero: the standard library's empty sum of floats is a negative one, and JSON would show it.
@@ -184,7 +189,7 @@ fn back_test(record: &SweepRecord, trial: &TrialRow, predicted: &GainEstimate) -
     }
     let steps_left = last.checked_sub(predicted.step).filter(|steps| *steps > 0)?;
     let burnt = trial.booked.co2e.grams().get() * steps_left as f64 / last as f64;
-    let error = burnt / predicted.grams_left - 1.0;
+    let error = burnt / to_last(predicted) - 1.0;
     error.is_finite().then_some(error)
 }
 

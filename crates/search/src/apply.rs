@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use gramwise_carbon::Footprint;
-use gramwise_model::AttemptId;
+use gramwise_model::{AttemptId, Because, Guard};
 use gramwise_model::rows::{Account, Verdict};
 
 use crate::fact::{Fact, Next};
 use crate::state::{Attempt, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};
+use crate::strategy::Fate;
+use crate::sweep_strategy::{index, seen};
 
 const CREATED: &str = "a fact names what an earlier fact created";
 
@@ -32,21 +34,25 @@ pub fn apply(state: &mut State, fact: &Fact) {
         Fact::WorkerGone { sweep: _, worker } => {
             state.workers.get_mut(worker).expect(CREATED).gone = true;
         }
-        Fact::TrialProposed { sweep, trial, config, seed, drawn, because: _ } => {
+        Fact::TrialProposed { sweep, trial, config, seed, because: _ } => {
             let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
-            sweep.drawn = *drawn;
+            sweep.strategy.started(config.clone());
             sweep.trials.insert(*trial, Trial::proposed(*trial, config.clone(), *seed));
         }
-        Fact::SpaceExhausted { sweep } => {
-            state.sweeps.get_mut(sweep).expect(CREATED).exhausted = true;
+        Fact::ModelFitted { sweep, objective, parameters } => {
+            state.sweeps.get_mut(sweep).expect(CREATED).strategy.fitted(*objective, parameters);
         }
-        Fact::AttemptLeased { attempt, worker, request, gpus, reserved, because: _, at } => {
+        Fact::AttemptLeased { attempt, worker, request, gpus, reserved, launch, because: _, at } => {
             let held_by = state.workers.get_mut(worker).expect(CREATED);
             held_by.live.insert(*attempt);
             held_by.attempts.insert(*attempt);
             held_by.last_request = Some((*request, *attempt));
             held_by.heard_at = held_by.heard_at.max(*at);
-            state.sweeps.get_mut(&attempt.sweep).expect(CREATED).live.insert(*attempt);
+            let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
+            sweep.live.insert(*attempt);
+            if let Some(launch) = launch {
+                sweep.strategy.launched(index(attempt.trial), *launch);
+            }
             let trial = trial_mut(state, *attempt);
             trial.phase = Phase::Running;
             trial.attempts.push(Attempt {
@@ -65,6 +71,7 @@ pub fn apply(state: &mut State, fact: &Fact) {
         Fact::StepReported { attempt, step, metrics, footprint, at: _ } => {
             let trial = trial_mut(state, *attempt);
             trial.record(attempt.number, *step, Step { metrics: metrics.clone(), footprint: *footprint });
+            tell(state, *attempt, false);
         }
         Fact::EmissionBooked { attempt, account, added, total } => {
             let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
@@ -101,10 +108,18 @@ pub fn apply(state: &mut State, fact: &Fact) {
             worker.idle = *idle_total;
             worker.overhead = *overhead_total;
         }
-        Fact::Decided { attempt, step, verdict, because, next } => {
+        Fact::Decided { attempt, step, verdict, launch, because, next } => {
+            if let Some((launch, reserved)) = launch {
+                let held = attempt_mut(state, *attempt);
+                held.reserved = *reserved;
+                let strategy = &mut state.sweeps.get_mut(&attempt.sweep).expect(CREATED).strategy;
+                if matches!(because, Because::Guarded { guard: Guard::Audit, .. }) {
+                    strategy.audited(index(attempt.trial));
+                }
+                strategy.launched(index(attempt.trial), *launch);
+            }
             let trial = trial_mut(state, *attempt);
             trial.judged_at = *step;
-            trial.note_check(because);
             if let Some(next) = next {
                 trial.phase = Phase::Stopping(next.clone());
             }
@@ -112,6 +127,7 @@ pub fn apply(state: &mut State, fact: &Fact) {
         }
         Fact::AttemptEnded { attempt, outcome, next, at } => {
             attempt_mut(state, *attempt).outcome = Some(outcome.clone());
+            tell_end(state, *attempt, next);
             let trial = trial_mut(state, *attempt);
             trial.phase = match next {
                 Next::Complete => Phase::Completed,
@@ -142,6 +158,30 @@ pub fn apply(state: &mut State, fact: &Fact) {
             sweep.phase = SweepPhase::Ended { why };
         }
     }
+}
+
+/// Tells the strategy of a trial's newest step.
+fn tell(state: &mut State, attempt: AttemptId, is_over: bool) {
+    let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
+    let trial = sweep.trials.get(&attempt.trial).expect(CREATED);
+    if let Some(seen) = seen(&sweep.spec, trial, is_over) {
+        sweep.strategy.seen(index(attempt.trial), &seen);
+    }
+}
+
+/// Tells the strategy what became of a trial. One that is to be run again runs on, as far as it is concerned.
+fn tell_end(state: &mut State, attempt: AttemptId, next: &Next) {
+    let fate = match next {
+        Next::Complete => Fate::Complete,
+        Next::Prune => Fate::Stopped,
+        Next::Pause => Fate::Paused,
+        Next::Fail { .. } => Fate::Failed,
+        Next::Wait => return,
+    };
+    if fate == Fate::Complete {
+        tell(state, attempt, true);
+    }
+    state.sweeps.get_mut(&attempt.sweep).expect(CREATED).strategy.ended(index(attempt.trial), fate);
 }
 
 fn trial_mut(state: &mut State, attempt: AttemptId) -> &mut Trial {

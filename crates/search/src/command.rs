@@ -39,6 +39,15 @@ pub enum Command {
         /// The worker.
         worker: WorkerId,
     },
+    /// A model was fitted.
+    Fitted {
+        /// The sweep.
+        sweep: SweepId,
+        /// Which objective, from 0.
+        objective: usize,
+        /// Logarithms of the model's parameters.
+        parameters: Vec<f64>,
+    },
     /// Time went by.
     Tick,
     /// A worker's process is known to be gone.

@@ -43,6 +43,13 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
         }
         Command::Report(report) => report::decide_report(state, report, now),
         Command::Judge { worker } => Ok(judge::decide_judge(state, worker)),
+        Command::Fitted { sweep, objective, parameters } => {
+            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            let fitted =
+                Fact::ModelFitted { sweep: sweep.id, objective: *objective, parameters: parameters.clone() };
+            // A fit that comes after the end is of no use.
+            Ok(if sweep.phase == SweepPhase::Running { vec![fitted] } else { Vec::new() })
+        }
         Command::Tick => Ok(decide_tick(state, now)),
         Command::WorkerGone { worker } => {
             let known = state.workers.get(worker).ok_or_else(|| Refused::UnknownWorker(worker.clone()))?;
@@ -144,6 +151,7 @@ fn end_sweep(sweep: &Sweep, why: &str, budget: bool) -> Vec<Fact> {
             attempt,
             step: trial.last_step(),
             verdict: Verdict::Stop,
+            launch: None,
             because: Because::SweepEnding { why: why.to_owned() },
             next: Some(Next::Pause),
         });

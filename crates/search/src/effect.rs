@@ -49,7 +49,7 @@ pub fn effect(before: &State, fact: &Fact) -> Option<Effect> {
         | Fact::WorkerJoined { .. }
         | Fact::WorkerGone { .. }
         | Fact::TrialProposed { .. }
-        | Fact::SpaceExhausted { .. }
+        | Fact::ModelFitted { .. }
         | Fact::StepReported { .. }
         | Fact::EmissionBooked { .. }
         | Fact::EmissionMoved { .. }

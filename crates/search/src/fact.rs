@@ -5,6 +5,8 @@ use gramwise_model::rows::{Account, Outcome, Verdict};
 use gramwise_model::{AttemptId, Because, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use crate::strategy::Launch;
+
 /// One thing that happened. Serialized into the journal by its variant's name: variants and fields are never renamed
 /// or removed, and a new field has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,15 +60,17 @@ pub enum Fact {
         config: Config,
         /// The seed handed to the training script.
         seed: u64,
-        /// Points of the sampler's sequence used up to and including this one (forbidden ones are skipped).
-        drawn: u64,
         /// Why this one.
         because: Because,
     },
-    /// The sampler has nothing new: every combination was proposed.
-    SpaceExhausted {
+    /// A model of an objective was fitted to what was known when the fit began.
+    ModelFitted {
         /// The sweep.
         sweep: SweepId,
+        /// Which objective, from 0.
+        objective: usize,
+        /// Logarithms of the model's parameters.
+        parameters: Vec<f64>,
     },
     /// A worker got the right to run a trial.
     AttemptLeased {
@@ -80,6 +84,8 @@ pub enum Fact {
         gpus: Vec<String>,
         /// What is set aside of the budget until the attempt ends.
         reserved: Reservation,
+        /// How far it is to run at least; `None` where an attempt only takes up what an earlier one left.
+        launch: Option<Launch>,
         /// Why this trial.
         because: Because,
         /// When.
@@ -151,6 +157,8 @@ pub enum Fact {
         step: u64,
         /// What was decided.
         verdict: Verdict,
+        /// How far it runs now, and what is set aside for that, if it goes on beyond what it was launched for.
+        launch: Option<(Launch, Reservation)>,
         /// Why.
         because: Because,
         /// What becomes of the trial once a stopped attempt has ended; `None` if it goes on.
@@ -222,7 +230,7 @@ impl Fact {
             | Self::WorkerJoined { sweep, .. }
             | Self::WorkerGone { sweep, .. }
             | Self::TrialProposed { sweep, .. }
-            | Self::SpaceExhausted { sweep }
+            | Self::ModelFitted { sweep, .. }
             | Self::HostMetered { sweep, .. }
             | Self::SweepEnding { sweep, .. }
             | Self::SweepEnded { sweep, .. } => *sweep,
@@ -243,7 +251,7 @@ impl Fact {
             Self::WorkerJoined { .. } => "worker_joined",
             Self::WorkerGone { .. } => "worker_gone",
             Self::TrialProposed { .. } => "trial_proposed",
-            Self::SpaceExhausted { .. } => "space_exhausted",
+            Self::ModelFitted { .. } => "model_fitted",
             Self::AttemptLeased { .. } => "attempt_leased",
             Self::StepReported { .. } => "step_reported",
             Self::EmissionBooked { .. } => "emission_booked",

@@ -2,37 +2,27 @@
 
 use std::time::Duration;
 
-use gramwise_carbon::{Footprint, GramsCo2e, Joules};
+use gramwise_carbon::{GramsCo2e, Joules};
 use gramwise_model::Timestamp;
 
 use crate::fact::Reservation;
-use crate::state::{Step, Sweep, Trial};
+use crate::state::{Sweep, Trial};
+use crate::strategy::Launch;
+use crate::sweep_strategy::index;
 
-/// A reservation is this much more than the prediction: most trials then stay inside it, and the rest is caught by the
-/// hard stop.
-const PRUDENCE: f64 = 1.5;
 /// The time between the decision to stop and the last joule: one reporting period, and the trial's grace.
 const REACTION: Duration = Duration::from_secs(2);
 
-/// Predicted grams for taking a trial from where it is to `step`, from its own grams per step
-/// and the mean of all trials'; zero where nothing is known yet.
-pub(crate) fn grams_to_step(sweep: &Sweep, trial: &Trial, step: u64) -> GramsCo2e {
-    let steps = step.saturating_sub(trial.last_step()) as f64;
-    GramsCo2e::new(steps * per_step(sweep, trial, grams).unwrap_or(0.0))
-}
-
-/// What to set aside before a trial is started or resumed: the way to its next rung.
-pub(crate) fn reservation(sweep: &Sweep, trial: &Trial) -> Reservation {
-    if sweep.spec.resource.is_open() {
-        let (co2e, energy) = (largest(sweep, grams) * PRUDENCE, largest(sweep, joules) * PRUDENCE);
-        return Reservation { co2e: GramsCo2e::new(co2e), energy: Joules::new(energy) };
-    }
-    let from = trial.last_step();
-    let next = sweep.spec.rungs().into_iter().find(|rung| *rung > from).unwrap_or(sweep.spec.resource.max);
-    let steps = next.saturating_sub(from) as f64 * PRUDENCE;
+/// What to set aside before a trial is started, resumed or taken further: what it is at most predicted to burn (at 95 %) to
+/// the rung that it runs to. Zero while nothing has shown what a step costs: the first trials are always admitted.
+pub(crate) fn reservation(sweep: &Sweep, trial: &Trial, launch: Option<Launch>) -> Reservation {
+    let grams = sweep.strategy.most_grams(index(trial.id), &trial.config, launch.map(|launch| launch.to));
+    let kilowatt_hours = grams / (sweep.factors.intensity.get() * sweep.factors.pue.get());
+    let begun = trial.attempts.last().filter(|_| trial.is_live()).map(|attempt| attempt.total);
+    let burnt = begun.unwrap_or_default();
     Reservation {
-        co2e: GramsCo2e::new(steps * per_step(sweep, trial, grams).unwrap_or(0.0)),
-        energy: Joules::new(steps * per_step(sweep, trial, joules).unwrap_or(0.0)),
+        co2e: burnt.co2e.grams() + GramsCo2e::new(grams),
+        energy: burnt.energy.joules() + Joules::from_kwh(kilowatt_hours),
     }
 }
 
@@ -105,46 +95,6 @@ fn in_flight(sweep: &Sweep) -> Reservation {
         }
     }
     held
-}
-
-/// An amount per step of one trial: its own sum and one step at the mean of all trials, over its steps and one. The mean
-/// stands in while the trial has few steps of its own. `None` while no trial has reported a step.
-fn per_step(sweep: &Sweep, trial: &Trial, burnt: impl Fn(&Footprint) -> f64) -> Option<f64> {
-    let mean = mean_per_step(sweep, &burnt)?;
-    let last = trial.curve.last_key_value();
-    let (steps, own) = last.map_or((0, 0.0), |(step, point)| (*step, burnt(&point.footprint)));
-    Some((own + mean) / (steps as f64 + 1.0))
-}
-
-/// The ratio of sums over all trials. A mean or median of each trial's own ratio would be wrong where steps are shorter than
-/// what the meter resolves: most ratios are then zero, and the sums are right all the same.
-fn mean_per_step(sweep: &Sweep, burnt: &impl Fn(&Footprint) -> f64) -> Option<f64> {
-    let last = sweep.trials.values().filter_map(|trial| trial.curve.last_key_value());
-    let add = |(steps, sum), (step, point): (&u64, &Step)| (steps + step, sum + burnt(&point.footprint));
-    let (steps, sum) = last.fold((0, 0.0), add);
-    (steps > 0).then(|| sum / steps as f64)
-}
-
-/// Predicted grams of a full training from its start, as a mean over the trials so far.
-pub(crate) fn grams_of_full_training(sweep: &Sweep) -> Option<GramsCo2e> {
-    let per_step = mean_per_step(sweep, &grams)?;
-    (per_step > 0.0).then(|| GramsCo2e::new(per_step * sweep.spec.resource.max as f64))
-}
-
-fn grams(footprint: &Footprint) -> f64 {
-    footprint.co2e.grams().get()
-}
-
-fn joules(footprint: &Footprint) -> f64 {
-    footprint.energy.joules().get()
-}
-
-/// The most that a trial burnt that is over: what to expect of the next where steps say nothing.
-fn largest(sweep: &Sweep, burnt: impl Fn(&Footprint) -> f64) -> f64 {
-    let over = sweep.trials.values().filter(|trial| !trial.is_live());
-    over.filter_map(|trial| trial.curve.last_key_value())
-        .map(|(_, point)| burnt(&point.footprint))
-        .fold(0.0, f64::max)
 }
 
 /// A mass in words, in the unit that suits its size.

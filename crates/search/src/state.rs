@@ -6,10 +6,12 @@ use std::time::Duration;
 use gramwise_carbon::{CarbonFactors, Energy, Footprint};
 use gramwise_model::rows::{Account, Outcome, TrialState};
 use gramwise_model::{
-    AttemptId, Because, Config, Guard, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId,
+    AttemptId, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId,
 };
 
 use crate::fact::{Next, Reservation};
+use crate::strategy::Strategy;
+use crate::sweep_strategy;
 
 /// Everything the coordinator knows. Equal facts give equal states.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -43,10 +45,8 @@ pub struct Sweep {
     pub accounts: BTreeMap<Account, Footprint>,
     /// Attempts that are running or stopping.
     pub live: BTreeSet<AttemptId>,
-    /// Points used of the sampler's sequence.
-    pub drawn: u64,
-    /// The sampler has nothing new.
-    pub exhausted: bool,
+    /// What it tries, goes on with and ends.
+    pub strategy: Strategy,
     /// GPU-milliseconds of attempts that are over.
     pub gpu_ms: u64,
 }
@@ -85,10 +85,6 @@ pub struct Trial {
     pub attempts: Vec<Attempt>,
     /// The step at which it was last judged; 0 before the first time.
     pub judged_at: u64,
-    /// Consecutive checks of its gain that fell below the threshold.
-    pub checks_below: u32,
-    /// It was doomed and runs on for the audit.
-    pub audited: bool,
 }
 
 /// One point of a learning curve.
@@ -206,8 +202,7 @@ impl Sweep {
             trials: BTreeMap::new(),
             accounts: BTreeMap::new(),
             live: BTreeSet::new(),
-            drawn: 0,
-            exhausted: false,
+            strategy: sweep_strategy::strategy(spec),
             gpu_ms: 0,
         }
     }
@@ -258,8 +253,6 @@ impl Trial {
             curve: BTreeMap::new(),
             attempts: Vec::new(),
             judged_at: 0,
-            checks_below: 0,
-            audited: false,
         }
     }
 
@@ -276,25 +269,6 @@ impl Trial {
             attempt.last_step = Some(step);
         }
         self.curve.insert(step, point);
-    }
-
-    /// Remembers what a decision says about the trial's gain.
-    pub(crate) fn note_check(&mut self, because: &Because) {
-        match because {
-            Because::Gain(estimate) => self.checks_below = estimate.checks_below,
-            Because::Guarded { guard, estimate } => {
-                self.checks_below = estimate.as_ref().map_or(0, |estimate| estimate.checks_below);
-                self.audited |= *guard == Guard::Audit;
-            }
-            Because::Sampled { .. }
-            | Because::Rung(_)
-            | Because::LastStep
-            | Because::Diverged { .. }
-            | Because::NoObjective { .. }
-            | Because::Again { .. }
-            | Because::SweepEnding { .. }
-            | Because::Stale => {}
-        }
     }
 
     /// What the trial had burnt when a new attempt's first step was `first_step`: the part of earlier attempts that

@@ -77,6 +77,26 @@ pub(crate) fn listed(distribution: &Distribution) -> Option<Vec<Value>> {
     }
 }
 
+/// How many values [`listed`] has.
+pub(crate) fn count(distribution: &Distribution) -> Option<u64> {
+    match distribution {
+        Distribution::IntUniform { min, max } => Some(max.abs_diff(*min).saturating_add(1)),
+        Distribution::Quantized { step, inner } => {
+            let (min, max) = bounds(inner);
+            let steps = (max / step).floor() - (min / step).ceil();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+            let count = steps.is_finite().then(|| (steps.max(0.0) as u64).saturating_add(1));
+            count
+        }
+        Distribution::Constant(_)
+        | Distribution::Categorical { .. }
+        | Distribution::Uniform { .. }
+        | Distribution::LogUniform { .. }
+        | Distribution::Normal { .. }
+        | Distribution::LogNormal { .. } => listed(distribution).map(|values| values.len() as u64),
+    }
+}
+
 fn choice_at(count: usize, probabilities: Option<&[f64]>, probability: f64) -> usize {
     let mut reached = 0.0;
     (0..count)

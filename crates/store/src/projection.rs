@@ -40,12 +40,12 @@ pub(crate) fn project(
             "INSERT INTO host (sweep, worker, description) VALUES (?1, ?2, ?3)",
             params![sweep.0, worker.0, description],
         ),
-        Fact::SweepResumed { .. } | Fact::WorkerGone { .. } | Fact::SpaceExhausted { .. } => Ok(()),
-        Fact::TrialProposed { sweep, trial, config, seed: _, drawn: _, because } => run(
+        Fact::SweepResumed { .. } | Fact::WorkerGone { .. } | Fact::ModelFitted { .. } => Ok(()),
+        Fact::TrialProposed { sweep, trial, config, seed: _, because } => run(
             "INSERT INTO trial (sweep, id, state, config, because) VALUES (?1, ?2, 'waiting', ?3, ?4)",
             params![sweep.0, trial.0, json(config), json(because)],
         ),
-        Fact::AttemptLeased { attempt, worker, request: _, gpus, reserved: _, because, at } => {
+        Fact::AttemptLeased { attempt, worker, request: _, gpus, reserved: _, launch: _, because, at } => {
             run(
                 "INSERT INTO attempt (sweep, trial, number, worker, gpus, leased_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![attempt.sweep.0, attempt.trial.0, attempt.number, worker.0, json(gpus), int(at.0)],
@@ -99,7 +99,7 @@ pub(crate) fn project(
                 ],
             )
         }
-        Fact::Decided { attempt, step, verdict, because, next } => {
+        Fact::Decided { attempt, step, verdict, launch: _, because, next } => {
             run(
                 "INSERT INTO decision (seq, sweep, trial, attempt, step, verdict, because, at_ms)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

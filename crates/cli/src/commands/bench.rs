@@ -72,21 +72,23 @@ fn progress(common: &Common, length: usize) -> ProgressBar {
 }
 
 fn run(table: &Table, seed: u64, args: &BenchArgs, knobs: Knobs) -> Result<(Outcome, (u64, u64)), String> {
+    let objectives = if args.several { vec![Goal::Reported, Goal::Grams] } else { vec![Goal::Reported] };
     let setting = Setting {
-        space: table.space.clone(),
-        pool: Vec::new(),
         first_step: args.grace,
-        last_step: table.max_epoch,
-        objectives: if args.several { vec![Goal::Reported, Goal::Grams] } else { vec![Goal::Reported] },
         seed,
         workers: args.workers,
         // Stated in shares of the way from the best to the median configuration per full training.
         price: args.worth.map(|worth| worth * (table.reference - table.best) / table.fte),
         sampler: args.sampler.into(),
         pruner: args.pruner.into(),
+        resumable: !args.no_checkpoint,
+        ..Setting::new(table.space.clone(), table.max_epoch, objectives)
     };
     let course = Course { workers: args.workers, budget_fte: args.budget };
     let mut searcher = AskTell::new(Strategy::new(setting, knobs));
+    if args.in_place || args.no_checkpoint {
+        searcher = searcher.in_place();
+    }
     let outcome = replay(table, &mut searcher, &course)?;
     Ok((outcome, searcher.strategy().calibration()))
 }

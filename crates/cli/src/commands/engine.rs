@@ -227,16 +227,14 @@ impl Session {
         self.trials.clear();
         self.search = Some(AskTell::new(Strategy::new(
             Setting {
-                space,
                 pool,
                 first_step: init.grace.unwrap_or(1).clamp(1, init.max_epoch),
-                last_step: init.max_epoch,
-                objectives: init.objectives.iter().map(goal).collect(),
                 seed: init.seed,
                 workers: usize::try_from(init.workers).unwrap_or(usize::MAX),
                 price,
                 sampler,
                 pruner,
+                ..Setting::new(space, init.max_epoch, init.objectives.iter().map(goal).collect())
             },
             Knobs::default(),
         )));

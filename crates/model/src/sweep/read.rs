@@ -13,7 +13,7 @@ mod units;
 use fields::{Field, Fields};
 
 use crate::document::{Findings, compose};
-use crate::{Method, Problems, SweepSpec};
+use crate::{Problems, Sampler, SweepSpec};
 
 /// Every key of the file, those of W&B included.
 const KEYS: &[&str] = &[
@@ -60,7 +60,7 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
     let space = parameters::space(findings, &file, method);
     let resource = settings::resource(findings, &file);
     // Where the method is not known, a budget may not be needed: one problem at a time.
-    let needs_budget = method.is_some_and(|method| method != Method::Grid);
+    let needs_budget = method.is_some_and(|method| method != Sampler::Grid);
     let prune = settings::prune(findings, &file, &resource);
     ignored(findings, &file);
     let seed = file.get("seed").and_then(|field| field.unsigned(findings, 0..=u64::MAX)).unwrap_or(0);
@@ -73,7 +73,7 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
         name,
         setup,
         command: command::command(findings, &file, file.get("parameters").is_some()),
-        method: method.unwrap_or(Method::Sobol),
+        method: method.unwrap_or_default(),
         objectives: objectives::objectives(findings, &file),
         constraints: objectives::constraints(findings, &file),
         budget: settings::budget(findings, &file, needs_budget),
@@ -88,32 +88,12 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
 }
 
 /// How configurations are proposed; `None` if it is wrong.
-fn method(findings: &mut Findings<'_>, file: &Fields<'_>) -> Option<Method> {
-    let Some(field) = file.get("method") else { return Some(Method::Sobol) };
-    if field.node.text() == Some("bayes") {
-        let message = "the search by a model (bayes) is not built yet; sobol is used";
-        findings.warning(&field.node.span, message, "write `method: sobol` to keep it so");
-        return Some(Method::Sobol);
-    }
-    let words = [
-        ("sobol", Method::Sobol),
-        ("random", Method::Random),
-        ("grid", Method::Grid),
-        ("bayes", Method::Sobol),
-    ];
-    field.one_of(findings, &words)
+fn method(findings: &mut Findings<'_>, file: &Fields<'_>) -> Option<Sampler> {
+    file.get("method").map_or(Some(Sampler::default()), |field| field.one_of(findings, &Sampler::ALL))
 }
 
 /// W&B's keys that change nothing here.
 fn ignored(findings: &mut Findings<'_>, file: &Fields<'_>) {
-    if let Some(field) = file.get("early_terminate") {
-        let message = "`early_terminate` is ignored: trials are pruned on predicted gain per kgCO2e";
-        findings.warning(
-            &field.key_span,
-            message,
-            "see `prune`; `prune: {gain_per_kg: off}` runs every trial to its end",
-        );
-    }
     for field in ["description", "project", "entity"].iter().filter_map(|key| file.get(key)) {
         settings::not_yet(findings, &field);
     }

@@ -1,16 +1,17 @@
 //! A worker asks for a trial.
 
-use gramwise_model::{AttemptId, Because, Timestamp, TrialId, WorkerId};
+use gramwise_model::{AttemptId, Because, Timestamp, WorkerId};
 use rand::RngExt;
 
 use super::end_sweep;
 use crate::command::Refused;
 use crate::fact::Fact;
-use crate::halving::promotable;
 use crate::money;
-use crate::propose::propose;
+use crate::reasons;
 use crate::rng::{Purpose, rng};
 use crate::state::{Phase, State, Sweep, SweepPhase, Trial};
+use crate::strategy::{self, Launch, What};
+use crate::sweep_strategy::trial_id;
 
 /// The question.
 pub(super) struct Question<'a> {
@@ -23,6 +24,8 @@ pub(super) struct Question<'a> {
 /// What a worker could run next, and why.
 struct Choice {
     trial: Trial,
+    /// How far it is to run; `None` for what an earlier attempt left.
+    launch: Option<Launch>,
     because: Because,
     /// Facts that must come first: the proposal of a new trial.
     before: Vec<Fact>,
@@ -56,7 +59,6 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
     match choose(sweep) {
         Ok(choice) => facts.extend(lease(sweep, choice, asked, now)),
         Err(Nothing::Now) => {}
-        Err(Nothing::New) => facts.push(Fact::SpaceExhausted { sweep: sweep.id }),
         Err(Nothing::MoreAtAll(why, budget)) => facts.extend(end_sweep(sweep, &why, budget)),
     }
     Ok(facts)
@@ -66,27 +68,17 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
 enum Nothing {
     /// Trials that run now may change that.
     Now,
-    /// The sampler has nothing new; what that means for the sweep is decided once it is known.
-    New,
     /// The sweep is at its end: why, and whether it is a budget's limit.
     MoreAtAll(String, bool),
 }
 
 fn choose(sweep: &Sweep) -> Result<Choice, Nothing> {
-    let choice = interrupted(sweep).or_else(|| promotion(sweep)).or_else(|| fresh(sweep));
     let idle = sweep.live.is_empty();
-    let Some(choice) = choice else {
-        if !sweep.exhausted && !is_full(sweep) {
-            return Err(Nothing::New);
-        }
-        let why = match (sweep.trials.len(), sweep.exhausted) {
-            (0, _) => "`forbidden` leaves no configuration to try".to_owned(),
-            (trials, true) => format!("the space has no configuration beyond the {trials} that were tried"),
-            (trials, false) => format!("all {trials} trials were run"),
-        };
-        return Err(if idle { Nothing::MoreAtAll(why, false) } else { Nothing::Now });
+    let choice = match interrupted(sweep) {
+        Some(choice) => choice,
+        None => wanted(sweep, sweep.strategy.choose())?,
     };
-    match money::admits(sweep, money::reservation(sweep, &choice.trial)) {
+    match money::admits(sweep, money::reservation(sweep, &choice.trial, choice.launch)) {
         Ok(()) => Ok(choice),
         Err(why) => Err(if idle { Nothing::MoreAtAll(why, true) } else { Nothing::Now }),
     }
@@ -98,45 +90,33 @@ fn interrupted(sweep: &Sweep) -> Option<Choice> {
     let ended = trial.attempts.last().and_then(|attempt| attempt.outcome.as_ref());
     let ended = ended.map_or_else(|| "not run yet".to_owned(), super::describe);
     let because = Because::Again { after_attempt: trial.newest_attempt(), ended };
-    Some(Choice { trial: trial.clone(), because, before: Vec::new() })
+    Some(Choice { trial: trial.clone(), launch: None, because, before: Vec::new() })
 }
 
-/// A paused trial that has come among the best of its rung.
-fn promotion(sweep: &Sweep) -> Option<Choice> {
-    let (id, comparison) = promotable(sweep)?;
-    let trial = sweep.trials.get(&id)?.clone();
-    Some(Choice { trial, because: Because::Rung(comparison), before: Vec::new() })
-}
-
-/// Are there as many trials as the budget allows?
-fn is_full(sweep: &Sweep) -> bool {
-    sweep.spec.budget.trials.is_some_and(|limit| count(sweep) >= limit)
-}
-
-fn count(sweep: &Sweep) -> u32 {
-    u32::try_from(sweep.trials.len()).unwrap_or(u32::MAX)
-}
-
-/// A new configuration.
-fn fresh(sweep: &Sweep) -> Option<Choice> {
-    if sweep.exhausted || is_full(sweep) {
-        return None;
+/// What the strategy wants.
+fn wanted(sweep: &Sweep, choice: strategy::Choice) -> Result<Choice, Nothing> {
+    let because = reasons::of_choice(sweep, &choice);
+    let launch = Some(choice.launch());
+    match choice.what {
+        What::New { config, .. } => {
+            let id = trial_id(sweep.trials.len());
+            // 53 bits, so that the seed survives languages whose numbers are doubles.
+            let seed = rng(sweep.spec.seed, id, Purpose::TrialSeed).random::<u64>() >> 11;
+            let trial = Trial::proposed(id, config.clone(), seed);
+            let proposed =
+                Fact::TrialProposed { sweep: sweep.id, trial: id, config, seed, because: because.clone() };
+            Ok(Choice { trial, launch, because, before: vec![proposed] })
+        }
+        What::Resume(index) => {
+            let trial = sweep.trials.get(&trial_id(index)).ok_or(Nothing::Now)?;
+            Ok(Choice { trial: trial.clone(), launch, because, before: Vec::new() })
+        }
+        What::Refit => Err(Nothing::Now),
+        What::Wait if !sweep.live.is_empty() => Err(Nothing::Now),
+        What::Wait => Err(Nothing::MoreAtAll("nothing is left to wait for".to_owned(), false)),
+        What::Done(why) if sweep.live.is_empty() => Err(Nothing::MoreAtAll(why, false)),
+        What::Done(_) => Err(Nothing::Now),
     }
-    let count = count(sweep);
-    let proposal = propose(sweep)?;
-    let id = TrialId(count + 1);
-    // 53 bits, so that the seed survives languages whose numbers are doubles.
-    let seed = rng(sweep.spec.seed, id, Purpose::TrialSeed).random::<u64>() >> 11;
-    let trial = Trial::proposed(id, proposal.config.clone(), seed);
-    let proposed = Fact::TrialProposed {
-        sweep: sweep.id,
-        trial: id,
-        config: proposal.config,
-        seed,
-        drawn: proposal.drawn,
-        because: proposal.because.clone(),
-    };
-    Some(Choice { trial, because: proposal.because, before: vec![proposed] })
 }
 
 fn lease(sweep: &Sweep, choice: Choice, asked: &Question<'_>, now: Timestamp) -> Vec<Fact> {
@@ -150,7 +130,8 @@ fn lease(sweep: &Sweep, choice: Choice, asked: &Question<'_>, now: Timestamp) ->
         worker: asked.worker.clone(),
         request: asked.request,
         gpus: asked.free_gpus[..sweep.spec.resources.gpus as usize].to_vec(),
-        reserved: money::reservation(sweep, &choice.trial),
+        reserved: money::reservation(sweep, &choice.trial, choice.launch),
+        launch: choice.launch,
         because: choice.because,
         at: now,
     });

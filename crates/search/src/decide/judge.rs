@@ -4,8 +4,10 @@ use gramwise_model::rows::Verdict;
 use gramwise_model::{AttemptId, Because, CO2E, WorkerId};
 
 use crate::fact::{Fact, Next};
-use crate::prune::{Judgement, judge};
 use crate::state::{Phase, State, Sweep, SweepPhase, Trial};
+use crate::strategy::Word;
+use crate::sweep_strategy::index;
+use crate::{money, reasons};
 
 /// Judges every trial of a worker that reached a new step since it was last judged.
 pub(super) fn decide_judge(state: &State, worker: &WorkerId) -> Vec<Fact> {
@@ -15,21 +17,30 @@ pub(super) fn decide_judge(state: &State, worker: &WorkerId) -> Vec<Fact> {
     };
     let held = worker.live.iter().filter_map(|id| Some((*id, sweep.trials.get(&id.trial)?)));
     let has_news = |trial: &Trial| trial.phase == Phase::Running && trial.last_step() > trial.judged_at;
-    held.filter(|(_, trial)| has_news(trial)).flat_map(|(id, trial)| decided(sweep, trial, id)).collect()
+    held.filter(|(_, trial)| has_news(trial)).filter_map(|(id, trial)| decided(sweep, trial, id)).collect()
 }
 
-fn decided(sweep: &Sweep, trial: &Trial, attempt: AttemptId) -> Vec<Fact> {
+fn decided(sweep: &Sweep, trial: &Trial, attempt: AttemptId) -> Option<Fact> {
     let step = trial.last_step();
-    let judgements = match missing_objective(sweep, trial) {
-        Some((metric, found)) => vec![Judgement {
-            verdict: Verdict::Stop,
-            next: Some(Next::Fail { message: no_objective(&metric, &found) }),
-            because: Because::NoObjective { metric, found },
-        }],
-        None => judge(sweep, trial),
-    };
-    let fact = |Judgement { verdict, because, next }| Fact::Decided { attempt, step, verdict, because, next };
-    judgements.into_iter().map(fact).collect()
+    let fact = |verdict, because, next| Fact::Decided { attempt, step, verdict, launch: None, because, next };
+    if let Some((metric, found)) = missing_objective(sweep, trial) {
+        let next = Next::Fail { message: no_objective(&metric, &found) };
+        return Some(fact(Verdict::Stop, Because::NoObjective { metric, found }, Some(next)));
+    }
+    if step == sweep.spec.resource.max {
+        return Some(fact(Verdict::Continue, Because::LastStep, None));
+    }
+    let judgement = sweep.strategy.judge(index(trial.id));
+    let because = reasons::of_judgement(sweep, trial, &judgement)?;
+    Some(match judgement.word {
+        Word::Pause => fact(Verdict::Pause, because, Some(Next::Pause)),
+        Word::Stop => fact(Verdict::Prune, because, Some(Next::Prune)),
+        Word::Continue => {
+            let further = |launch| (launch, money::reservation(sweep, trial, Some(launch)));
+            let launch = judgement.launch.map(further);
+            Fact::Decided { attempt, step, verdict: Verdict::Continue, launch, because, next: None }
+        }
+    })
 }
 
 /// The first objective that no step of the trial reported, and what they reported instead. A trial that did report it once may

@@ -104,6 +104,7 @@ fn decide_attempt(
             attempt: told.attempt,
             step: seen.last_step(),
             verdict: Verdict::Stop,
+            launch: None,
             because: Because::LastStep,
             next: Some(Next::Complete),
         });

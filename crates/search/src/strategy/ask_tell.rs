@@ -3,7 +3,7 @@
 
 use gramwise_model::Config;
 
-use super::{By, Choice, Fate, Seen, Strategy, What, Word};
+use super::{Choice, Fate, Launch, Seen, Strategy, What, Why, Word};
 
 /// A strategy that computes its own fits, between questions.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,12 +11,20 @@ pub struct AskTell {
     strategy: Strategy,
     /// A new configuration that was given and has not started.
     given: Option<Choice>,
+    /// Trials are judged where they run.
+    in_place: bool,
 }
 
 impl AskTell {
     /// Around a strategy.
     pub fn new(strategy: Strategy) -> Self {
-        Self { strategy, given: None }
+        Self { strategy, given: None, in_place: false }
+    }
+
+    /// Weighs trials at their rungs without a pause, by [`Strategy::judge`].
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
     }
 
     /// The strategy.
@@ -36,7 +44,7 @@ impl AskTell {
             }
         }
         match &choice.what {
-            What::Resume(trial) => self.strategy.launched(*trial, choice.to, choice.price, is_warm(&choice)),
+            What::Resume(trial) => self.strategy.launched(*trial, choice.launch()),
             What::New { .. } => self.given = Some(choice.clone()),
             What::Wait | What::Refit | What::Done(_) => {}
         }
@@ -46,37 +54,37 @@ impl AskTell {
     fn fit(&mut self, now: bool) {
         for task in self.strategy.fits_due(now) {
             let parameters = task.solve();
-            self.strategy.fitted(task.objective, &parameters);
+            self.strategy.fitted(task.objective, parameters.logs());
         }
     }
 
     /// A configuration started, which need not be the one that was given. Returns the trial's index.
     pub fn started(&mut self, config: Config) -> usize {
         let trial = self.strategy.started(config);
-        let (to, price, warm) = match self.given.take() {
-            Some(choice) => (choice.to, choice.price, is_warm(&choice)),
-            None => (0, 0.0, false),
-        };
-        self.strategy.launched(trial, to, price, warm);
+        let given = self.given.take().map(|choice| choice.launch());
+        self.strategy.launched(trial, given.unwrap_or(Launch { to: 0, price: 0.0, warm: false }));
         trial
     }
 
     /// A trial reported; what becomes of it. The caller says how it ended by [`AskTell::ended`].
     pub fn report(&mut self, trial: usize, seen: &Seen) -> Word {
         self.strategy.seen(trial, seen);
-        self.strategy.word(trial)
+        if !self.in_place {
+            return self.strategy.word(trial);
+        }
+        self.fit(false);
+        let judgement = self.strategy.judge(trial);
+        if matches!(judgement.why, Why::Audit(..)) {
+            self.strategy.audited(trial);
+        }
+        if let Some(launch) = judgement.launch {
+            self.strategy.launched(trial, launch);
+        }
+        judgement.word
     }
 
     /// A trial's run is over.
     pub fn ended(&mut self, trial: usize, fate: Fate) {
         self.strategy.ended(trial, fate);
-    }
-}
-
-/// Was it chosen after the cold start?
-pub(crate) fn is_warm(choice: &Choice) -> bool {
-    match choice.by {
-        By::Gain(_) | By::Rank | By::Sampler => true,
-        By::ColdStart | By::Nothing => false,
     }
 }

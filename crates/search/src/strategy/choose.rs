@@ -1,13 +1,13 @@
 //! What to run next: of all paused trials and of new configurations, the one with the most expected gain per gram.
 
-use gramwise_model::{Config, TrialId};
+use gramwise_model::{Config, Pruner, Sampler, TrialId};
 use gramwise_surrogate::{
     Forecast, MAX_RUNGS, Payoff, Staged, expected_improvement, log_expected_improvement,
 };
 
 use super::calibration::Calibration;
 use super::model::{Model, by_best};
-use super::setting::{By, Choice, Promise, Pruner, Sampler, What};
+use super::setting::{By, Choice, What};
 use super::trials::Place;
 use super::worth::Stake;
 use super::{Strategy, feasibility};
@@ -24,37 +24,47 @@ const RANK_COST: f64 = 3.0;
 const GUESSED_SD: f64 = 0.8;
 
 /// A thing that could be run.
-struct Candidate {
+pub(super) struct Candidate {
     trial: Option<usize>,
     config: Config,
     pool: Option<usize>,
     x: Vec<f64>,
     /// The first rung at which it pauses.
-    from: usize,
+    pub(super) from: usize,
     /// Grams of the segment that ends at each rung.
-    grams: [f64; MAX_RUNGS],
+    pub(super) grams: [f64; MAX_RUNGS],
     /// The probability that it is of use.
-    feasible: f64,
+    pub(super) feasible: f64,
     /// The payoff of its end, where it differs from others'.
-    payoff: Payoff,
+    pub(super) payoff: Payoff,
     /// More gain per gram than this no policy has.
     bound: f64,
 }
 
 /// How hard to look.
 #[derive(Clone, Copy)]
-struct Look {
+pub(super) struct Look {
     times: usize,
-    wider: f64,
+    pub(super) wider: f64,
+}
+
+impl Look {
+    /// At each question.
+    pub(super) const ONCE: Self = Self { times: 1, wider: 1.0 };
 }
 
 impl Strategy {
     /// What to do next. Looks, and changes nothing: [`Strategy::launched`] makes it so.
     pub fn choose(&self) -> Choice {
+        self.choose_for(None)
+    }
+
+    /// The same with a running trial, held at its rung, among those that could go on: is a gram best spent there?
+    pub(super) fn choose_for(&self, held: Option<usize>) -> Choice {
         match self.setting.pruner {
-            Pruner::GainPerKg => self.choose_by_gain(),
+            Pruner::GainPerKg => self.choose_by_gain(held),
             Pruner::None | Pruner::Median => self.choose_new(self.last_rung()),
-            Pruner::Asha | Pruner::Hyperband => match self.promotable() {
+            Pruner::Asha | Pruner::Hyperband => match self.promotable(held) {
                 Some((trial, to)) => self.choice(What::Resume(trial), to, By::Rank),
                 None => self.choose_new(self.bracket_start(self.bracket(self.trials.len()))),
             },
@@ -65,31 +75,39 @@ impl Strategy {
         Choice { what, to, price: self.price.unwrap_or(0.0), by }
     }
 
-    fn choose_by_gain(&self) -> Choice {
+    fn choose_by_gain(&self, held: Option<usize>) -> Choice {
         if !self.warm
-            && let Some(choice) = self.cold_start()
+            && let Some(choice) = self.cold_start(held)
         {
             return choice;
         }
         let Some(model) = self.models.first() else { return self.choose_new(self.first_rung()) };
         if self.knobs.hedge > 0
+            && held.is_none()
             && self.launches.is_multiple_of(self.knobs.hedge)
             && let Some((trial, to)) = self.by_rank()
         {
             return self.choice(What::Resume(trial), to, By::Rank);
         }
-        let model = self.with_beliefs(model);
+        let model = self.with_beliefs(model, held);
         let stake = self.stake(&model);
         let mut price = self.price.unwrap_or(0.0) * self.doubt_factor();
-        let candidates = self.candidates(&model, &stake, Look { times: 1, wider: 1.0 });
+        let candidates = self.candidates(&model, &stake, Look::ONCE, held);
         let forecasts: Vec<Forecast> =
             candidates.iter().map(|one| self.forecast_of(&model, one, 1.0)).collect();
         for _ in 0..HALVINGS {
             if let Some((at, worth)) = self.best(&candidates, &forecasts, price) {
-                return chosen(&model, &candidates[at], &forecasts[at], worth, price);
+                return self.chosen(&model, &candidates[at], &forecasts[at], worth, price);
+            }
+            if held.is_some() {
+                return self.choice(What::Wait, 0, By::Nothing);
             }
             if self.setting.price.is_some() {
                 return self.doubt(&model, &stake);
+            }
+            let nothing_new = candidates.iter().all(|one| one.trial.is_some());
+            if !self.setting.exhaustive && nothing_new && self.sampled(self.trials.len()).is_none() {
+                return self.nothing_left();
             }
             price *= 0.5;
         }
@@ -111,11 +129,11 @@ impl Strategy {
         }
         let price = self.price.unwrap_or(0.0) * self.doubt_factor();
         let look = Look { times: DOUBT_LOOK, wider: DOUBT_WIDER };
-        let candidates = self.candidates(model, stake, look);
+        let candidates = self.candidates(model, stake, look, None);
         let forecasts: Vec<Forecast> =
             candidates.iter().map(|one| self.forecast_of(model, one, DOUBT_WIDER)).collect();
         if let Some((at, worth)) = self.best(&candidates, &forecasts, price) {
-            return chosen(model, &candidates[at], &forecasts[at], worth, price);
+            return self.chosen(model, &candidates[at], &forecasts[at], worth, price);
         }
         let why = "no trial, paused or new, is expected to gain what its carbon is worth".to_owned();
         self.choice(What::Done(why), 0, By::Nothing)
@@ -126,23 +144,35 @@ impl Strategy {
         if self.trials.iter().any(|trial| open(trial.place)) {
             return self.choice(What::Wait, 0, By::Nothing);
         }
+        let by_halving = match self.setting.pruner {
+            Pruner::GainPerKg | Pruner::Asha | Pruner::Hyperband => true,
+            Pruner::None | Pruner::Median => false,
+        };
+        let is_whole = |trial: &super::trials::Trial| trial.place == Place::Complete;
+        let is_enough = by_halving && !self.setting.exhaustive && self.trials.iter().any(is_whole);
         let paused =
             by_best(self.primary(), &self.trials).into_iter().find(|at| self.trials[*at].is_paused());
-        if let Some(trial) = paused {
+        if let Some(trial) = paused.filter(|_| !is_enough) {
             let next = self.trials[trial].curve.len().min(self.last_rung());
             return self.choice(What::Resume(trial), next, By::Sampler);
         }
-        let tried = self.trials.len();
-        let why = format!("the space has no configuration beyond the {tried} that were tried");
+        if self.models.is_empty() && !self.fits_due(true).is_empty() {
+            return self.choice(What::Refit, 0, By::Nothing);
+        }
+        let why = match (self.trials.len(), self.may_begin()) {
+            (0, _) => "`forbidden` leaves no configuration to try".to_owned(),
+            (tried, true) => format!("the space has no configuration beyond the {tried} that were tried"),
+            (tried, false) => format!("all {tried} trials were run"),
+        };
         self.choice(What::Done(why), 0, By::Nothing)
     }
 
     /// A new configuration that is to run to a rung.
     fn choose_new(&self, to: usize) -> Choice {
         if let (Sampler::Gp, Some(model)) = (self.setting.sampler, self.models.first()) {
-            let model = self.with_beliefs(model);
+            let model = self.with_beliefs(model, None);
             let stake = self.stake(&model);
-            let mut fresh = self.fresh(&model, &stake, Look { times: 1, wider: 1.0 });
+            let mut fresh = self.fresh(&model, &stake, Look::ONCE);
             let about: Vec<(&[f64], Option<usize>)> =
                 fresh.iter().map(|one| (one.x.as_slice(), None)).collect();
             let best = model.warp.score(self.best);
@@ -173,10 +203,10 @@ impl Strategy {
     }
 
     /// The model, with what runs taken to come out at its mean.
-    fn with_beliefs(&self, model: &Model) -> Model {
+    pub(super) fn with_beliefs(&self, model: &Model, held: Option<usize>) -> Model {
         let mut model = model.clone();
         for (index, trial) in self.trials.iter().enumerate() {
-            if let Place::Running(to) = trial.place {
+            if let (Place::Running(to), true) = (trial.place, held != Some(index)) {
                 let place = model.place(index, &trial.x);
                 model.process.believe(place, to);
             }
@@ -185,26 +215,17 @@ impl Strategy {
     }
 
     /// What could be run, the most promising by their bounds.
-    fn candidates(&self, model: &Model, stake: &Stake<'_>, look: Look) -> Vec<Candidate> {
-        let mut candidates = Vec::new();
-        let paused = self.standing_now().into_iter().filter(|trial| self.trials[*trial].is_paused());
-        for index in paused.take(self.knobs.paused * look.times) {
-            let one = &self.trials[index];
-            let (from, grams) = (one.curve.len(), self.ahead(index));
-            let whole = one.grams + grams[from..].iter().sum::<f64>();
-            let others = self.others(stake, &one.x, Some(index), (whole, 0.0));
-            candidates.push(Candidate {
-                trial: Some(index),
-                config: Config::new(),
-                pool: None,
-                x: one.x.clone(),
-                from,
-                grams,
-                feasible: 1.0,
-                payoff: self.payoff(stake, model, &others),
-                bound: 0.0,
-            });
-        }
+    fn candidates(
+        &self,
+        model: &Model,
+        stake: &Stake<'_>,
+        look: Look,
+        held: Option<usize>,
+    ) -> Vec<Candidate> {
+        let may_go_on = |trial: &usize| self.trials[*trial].is_paused();
+        let paused = self.standing_now().into_iter().filter(may_go_on).take(self.knobs.paused * look.times);
+        let mut candidates: Vec<Candidate> =
+            held.into_iter().chain(paused).map(|trial| self.going_on(model, stake, trial)).collect();
         candidates.extend(self.fresh(model, stake, look));
         let about: Vec<(&[f64], Option<usize>)> = candidates
             .iter()
@@ -220,6 +241,25 @@ impl Strategy {
         candidates
     }
 
+    /// A trial that could go on, as a candidate. Its bound is not computed.
+    pub(super) fn going_on(&self, model: &Model, stake: &Stake<'_>, trial: usize) -> Candidate {
+        let one = &self.trials[trial];
+        let (from, grams) = (one.curve.len(), self.ahead(trial));
+        let whole = one.grams + grams[from..].iter().sum::<f64>();
+        let others = self.others(stake, &one.x, Some(trial), (whole, 0.0));
+        Candidate {
+            trial: Some(trial),
+            config: Config::new(),
+            pool: None,
+            x: one.x.clone(),
+            from,
+            grams,
+            feasible: 1.0,
+            payoff: self.payoff(stake, model, &others),
+            bound: 0.0,
+        }
+    }
+
     /// Trials, the most promising by what is seen of them first.
     fn standing_now(&self) -> Vec<usize> {
         if self.single() {
@@ -231,6 +271,9 @@ impl Strategy {
     /// New configurations, the most promising by their means.
     fn fresh(&self, model: &Model, stake: &Stake<'_>, look: Look) -> Vec<Candidate> {
         let mut looked: Vec<Candidate> = Vec::new();
+        if !self.may_begin() {
+            return looked;
+        }
         let weights = model.process.mean_weights();
         let best = if self.single() { model.warp.score(self.best) } else { -1.0 };
         let from = self.first_rung();
@@ -285,7 +328,7 @@ impl Strategy {
         units.iter().map(|unit| (None, self.encoding.config(unit))).collect()
     }
 
-    fn forecast_of(&self, model: &Model, one: &Candidate, wider: f64) -> Forecast {
+    pub(super) fn forecast_of(&self, model: &Model, one: &Candidate, wider: f64) -> Forecast {
         let new = one.trial.is_none();
         let widen = self.calibration.factor(new) * wider;
         let known = one.trial.and_then(|trial| model.known(trial));
@@ -326,6 +369,21 @@ impl Strategy {
         })
     }
 
+    fn chosen(
+        &self,
+        model: &Model,
+        one: &Candidate,
+        forecast: &Forecast,
+        worth: Staged,
+        price: f64,
+    ) -> Choice {
+        let what = match one.trial {
+            Some(trial) => What::Resume(trial),
+            None => What::New { config: one.config.clone(), pool: one.pool },
+        };
+        Choice { what, to: one.from, price, by: By::Gain(self.promised(model, one, forecast, worth)) }
+    }
+
     /// What is stated of a trial that is launched now.
     pub(super) fn state(
         &self,
@@ -339,22 +397,6 @@ impl Strategy {
         let forecast = forecast(model, &self.trials[trial].x, model.known(trial), (new, from), widen);
         Some(Calibration::statement(new, &forecast, &model.warp))
     }
-}
-
-fn chosen(model: &Model, one: &Candidate, forecast: &Forecast, worth: Staged, price: f64) -> Choice {
-    let value = |z: f64| model.warp.value(forecast.end() + z * forecast.end_sd());
-    let by = By::Gain(Promise {
-        gain: worth.gain,
-        grams: worth.grams,
-        predicted: value(0.0),
-        predicted_low: value(-1.645),
-        predicted_high: value(1.645),
-    });
-    let what = match one.trial {
-        Some(trial) => What::Resume(trial),
-        None => What::New { config: one.config.clone(), pool: one.pool },
-    };
-    Choice { what, to: one.from, price, by }
 }
 
 /// The forecast of a configuration that pauses at a rung for the first time.

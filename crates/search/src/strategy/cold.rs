@@ -20,15 +20,20 @@ const CLIMB: usize = 2;
 
 impl Strategy {
     /// The next step of the beginning; `None` once the model can take over.
-    pub(super) fn cold_start(&self) -> Option<Choice> {
+    pub(super) fn cold_start(&self, held: Option<usize>) -> Option<Choice> {
         let cold = if self.single() { self.knobs.cold } else { self.knobs.cold_several };
-        let design = cold.max(self.setting.workers.min(4 * self.knobs.cold));
+        let design = cold
+            .max(self.setting.workers.min(4 * self.knobs.cold))
+            .min(self.setting.most_trials.unwrap_or(usize::MAX));
         let last = self.last_rung();
         let low = self.first_rung();
         let middle = (low + CLIMB).min(last);
-        if self.trials.len() < design {
-            return self.sampled(self.trials.len()).map(|what| self.cold(what, low));
+        if self.trials.len() < design
+            && let Some(what) = self.sampled(self.trials.len())
+        {
+            return Some(self.cold(what, low));
         }
+        let design = design.min(self.trials.len());
         if self.trials.iter().any(|trial| trial.is_running() && trial.curve.len() <= low) {
             return Some(self.cold(What::Wait, 0));
         }
@@ -38,7 +43,7 @@ impl Strategy {
         order.sort_by(|a, b| at(a).total_cmp(&at(b)));
         let climbers = if self.single() { (design / 3).max(1) } else { 0 };
         for &trial in order.iter().take(climbers) {
-            if self.trials[trial].is_paused() && self.trials[trial].curve.len() <= middle {
+            if self.may_go_on(trial, held) && self.trials[trial].curve.len() <= middle {
                 return Some(self.cold(What::Resume(trial), middle));
             }
         }
@@ -54,9 +59,9 @@ impl Strategy {
         let mut totals: Vec<f64> = self.trials.iter().map(|trial| self.whole(trial)).collect();
         let all = totals.clone();
         totals.sort_by(f64::total_cmp);
-        let affordable = SCOUT * totals[totals.len() / 2];
+        let affordable = SCOUT * totals.get(totals.len() / 2)?;
         let mut paused = order;
-        paused.retain(|trial| self.trials[*trial].is_paused() && all[*trial] <= affordable);
+        paused.retain(|trial| self.may_go_on(*trial, held) && all[*trial] <= affordable);
         let scout = if scouts % 2 == 0 {
             paused.into_iter().next()
         } else {

@@ -1,13 +1,14 @@
 //! The baselines: asynchronous successive halving, Hyperband's brackets, the median rule.
 
+use gramwise_model::Pruner;
 use gramwise_surrogate::pareto_order;
 
 use super::Strategy;
-use super::setting::{Goal, Pruner, Word};
+use super::setting::{Goal, Rank, Word};
 use super::trials::Trial;
 
 /// One in so many goes on from each rung (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning").
-const REDUCTION: usize = 3;
+pub(super) const REDUCTION: usize = 3;
 /// Others that must have got as far before the median says anything.
 const MEDIAN_OF: usize = 4;
 
@@ -38,13 +39,13 @@ impl Strategy {
     }
 
     /// The paused trial with the best right to go on: at the highest rung, the best of the third that is kept.
-    pub(super) fn promotable(&self) -> Option<(usize, usize)> {
+    pub(super) fn promotable(&self, held: Option<usize>) -> Option<(usize, usize)> {
         (0..self.brackets()).find_map(|bracket| {
             (self.bracket_start(bracket)..self.last_rung()).rev().find_map(|rung| {
                 let order = self.standing(rung, |at| self.bracket(*at) == bracket);
                 let kept = &order[..order.len() / REDUCTION];
                 let waits =
-                    |at: &&usize| self.trials[**at].is_paused() && self.trials[**at].curve.len() == rung + 1;
+                    |at: &&usize| self.may_go_on(**at, held) && self.trials[**at].curve.len() == rung + 1;
                 kept.iter().find(waits).map(|at| (*at, rung + 1))
             })
         })
@@ -84,19 +85,34 @@ impl Strategy {
     /// The median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2): stop a trial whose best so far is worse than the
     /// median of the others' best at the same rung.
     pub(super) fn by_median(&self, trial: usize) -> Word {
+        match self.rank_by_median(trial) {
+            Some(rank) if rank.place >= rank.keep => Word::Stop,
+            Some(_) | None => Word::Continue,
+        }
+    }
+
+    /// The trial's place among those that got as far, of which half and the median are kept; `None` where it is not judged.
+    pub(super) fn rank_by_median(&self, trial: usize) -> Option<Rank> {
         let one = &self.trials[trial];
-        let Some(rung) = one.curve.len().checked_sub(1).filter(|rung| *rung < self.last_rung()) else {
-            return Word::Continue;
-        };
+        let rung = one.curve.len().checked_sub(1).filter(|rung| *rung < self.last_rung())?;
         let first = self.primary();
-        let mut others: Vec<f64> = (0..self.trials.len())
+        let mut others: Vec<(f64, usize)> = (0..self.trials.len())
             .filter(|at| *at != trial && self.trials[*at].curve.len() > rung)
-            .map(|at| self.trials[at].curve[rung][first])
+            .map(|at| (self.trials[at].curve[rung][first], at))
             .collect();
         if others.len() < MEDIAN_OF || one.step != self.rungs[rung] {
-            return Word::Continue;
+            return None;
         }
-        others.sort_by(f64::total_cmp);
-        if one.best[first] > others[others.len() / 2] { Word::Stop } else { Word::Continue }
+        others.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (median, cut) = others[others.len() / 2];
+        let better = others.iter().filter(|(other, _)| *other < one.best[first]).count();
+        Some(Rank {
+            rung,
+            place: better,
+            of: others.len() + 1,
+            keep: others.iter().filter(|(other, _)| *other <= median).count(),
+            cut: Some(cut),
+            grams_to_last: self.whole(one) - one.grams,
+        })
     }
 }

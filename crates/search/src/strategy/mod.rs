@@ -16,6 +16,7 @@ mod emissions;
 mod encoding;
 mod feasibility;
 mod halving;
+mod judge;
 mod knobs;
 mod model;
 mod sampling;
@@ -26,6 +27,7 @@ mod worth;
 use std::collections::BTreeSet;
 
 use gramwise_model::{Config, TrialId};
+pub use gramwise_model::{Pruner, Sampler};
 use gramwise_surrogate::{MAX_RUNGS, Parameters};
 use rand::seq::SliceRandom;
 
@@ -37,7 +39,9 @@ use encoding::Encoding;
 pub use knobs::Knobs;
 pub use model::FitTask;
 use model::{Model, by_best, fit_task};
-pub use setting::{By, Choice, Fate, Goal, Promise, Pruner, Sampler, Seen, Setting, What, Word};
+pub use setting::{
+    Against, By, Choice, Fate, FirstPrice, Goal, Judgement, Launch, Promise, Rank, Seen, Setting, What, Why, Word,
+};
 use trials::{Place, Trial};
 use worth::Frame;
 
@@ -45,6 +49,10 @@ use worth::Frame;
 const RELEARN: f64 = 1.03;
 /// With several objectives a first segment is at most this part of a whole training.
 const SHORT: u64 = 4;
+/// The standard deviation of the logarithm of what a trial burns next, once it has burnt something.
+const OWN_SPREAD: f64 = 0.1;
+/// No reservation is larger than so many times what is expected.
+const MOST_PRUDENT: f64 = 5.0;
 /// Random configurations that say what is typical of a space.
 const TYPICAL: usize = 64;
 
@@ -67,6 +75,7 @@ pub struct Strategy {
     launches: u64,
     /// Objective units per gram.
     price: Option<f64>,
+    first_price: Option<FirstPrice>,
     /// The best cost so far (one objective).
     best: f64,
     /// Grams that trials reported, and how many of them when something last improved.
@@ -77,6 +86,8 @@ pub struct Strategy {
     calibration: Calibration,
     /// The cold start is over.
     warm: bool,
+    /// Points of the grid before this one are known or not allowed.
+    grid_from: u64,
 }
 
 impl Strategy {
@@ -98,12 +109,14 @@ impl Strategy {
             reports: 0,
             launches: 0,
             price: setting.price,
+            first_price: None,
             best: f64::INFINITY,
             spent: 0.0,
             improved_at: 0.0,
             frame: None,
             calibration: Calibration::new(knobs.widen),
             warm: false,
+            grid_from: 0,
             setting,
         }
     }
@@ -142,13 +155,15 @@ impl Strategy {
             grams: 0.0,
             limit: f64::INFINITY,
             stated: None,
+            audited: false,
             failed: false,
         });
+        self.skip_known_grid_points();
         self.trials.len() - 1
     }
 
-    /// A trial runs, to a rung at least, for the reason that a [`Choice`] gave.
-    pub fn launched(&mut self, trial: usize, to: usize, price: f64, warm: bool) {
+    /// A trial runs, to a rung at least, as a [`Choice`] or a [`Judgement`] said.
+    pub fn launched(&mut self, trial: usize, Launch { to, price, warm }: Launch) {
         let Some(one) = self.trials.get(trial) else { return };
         let new = one.place == Place::Waiting && one.step == 0;
         let from = one.curve.len();
@@ -239,6 +254,13 @@ impl Strategy {
         }
     }
 
+    /// A trial that was doomed runs on, to measure what ending trials costs.
+    pub fn audited(&mut self, trial: usize) {
+        if let Some(one) = self.trials.get_mut(trial) {
+            one.audited = true;
+        }
+    }
+
     /// A trial's attempt is over.
     pub fn ended(&mut self, trial: usize, fate: Fate) {
         let Some(one) = self.trials.get_mut(trial) else { return };
@@ -255,32 +277,41 @@ impl Strategy {
         if self.setting.pruner != Pruner::GainPerKg && self.setting.sampler != Sampler::Gp {
             return Vec::new();
         }
+        let model_of = |objective: usize| self.models.iter().find(|model| model.objective == objective);
+        let is_due = |objective: &usize| {
+            model_of(*objective).is_none_or(|model| {
+                let grown = model.process.observations() as f64 >= self.knobs.refit * model.built_with as f64;
+                grown || (now && model.has_grown())
+            })
+        };
+        let reported = self.in_order().filter(|at| self.setting.objectives[*at] == Goal::Reported);
+        let due: Vec<usize> = reported.filter(is_due).collect();
+        if due.is_empty() {
+            return Vec::new();
+        }
         let mut order = by_best(self.primary(), &self.trials);
         let address = TrialId(u32::try_from(self.launches).unwrap_or(u32::MAX));
         order.shuffle(&mut rng(self.setting.seed, address, Purpose::Fit));
-        let reported = self.in_order().filter(|at| self.setting.objectives[*at] == Goal::Reported);
         let task = |objective: usize| {
-            let model = self.models.iter().find(|model| model.objective == objective);
-            let due = model.is_none_or(|model| {
-                let grown = model.process.observations() as f64 >= self.knobs.refit * model.built_with as f64;
-                grown || (now && model.has_grown())
-            });
+            let model = model_of(objective);
             let start = model.map_or_else(
                 || Parameters::prior(self.encoding.axes().len()),
                 |model| model.parameters.clone(),
             );
             let about = (self.encoding.axes(), self.rungs.as_slice());
-            due.then(|| fit_task(objective, &start, about, &self.trials, &self.knobs, &order)).flatten()
+            fit_task(objective, &start, about, &self.trials, &self.knobs, &order)
         };
-        reported.filter_map(task).collect()
+        due.into_iter().filter_map(task).collect()
     }
 
-    /// Takes in the parameters of a fit.
-    pub fn fitted(&mut self, objective: usize, parameters: &Parameters) {
+    /// Takes in what a fit found, as logarithms of parameters. What cannot be of this search changes nothing.
+    pub fn fitted(&mut self, objective: usize, logs: &[f64]) {
         let about = (self.encoding.axes(), self.rungs.as_slice());
-        let Some(model) = Model::build(objective, parameters, about, &self.trials, &self.knobs) else {
-            return;
-        };
+        let parameters = Parameters::from_logs(logs.to_vec(), self.encoding.axes().len());
+        let is_known = self.setting.objectives.get(objective) == Some(&Goal::Reported);
+        let build =
+            |parameters| Model::build(objective, &parameters, about, &self.trials, &self.knobs);
+        let Some(model) = parameters.filter(|_| is_known).and_then(build) else { return };
         self.models.retain(|model| model.objective != objective);
         self.models.push(model);
         let primary = self.primary();
@@ -289,8 +320,20 @@ impl Strategy {
             self.frame = Some(self.new_frame());
         }
         if self.price.is_none() && self.emissions.is_some() {
-            self.price = Some(self.first_price());
+            let first = self.worth_of_a_training();
+            self.price = Some(first.price);
+            self.first_price = Some(first);
         }
+    }
+
+    /// May a trial go on? One that is paused, or is held at its rung while it is weighed.
+    fn may_go_on(&self, trial: usize, held: Option<usize>) -> bool {
+        self.trials[trial].is_paused() || held == Some(trial)
+    }
+
+    /// May another configuration be begun?
+    fn may_begin(&self) -> bool {
+        self.setting.most_trials.is_none_or(|most| self.trials.len() < most)
     }
 
     fn single(&self) -> bool {
@@ -366,7 +409,7 @@ impl Strategy {
     }
 
     /// Grams of a typical whole training: the median over random configurations.
-    fn typical_whole(&self) -> f64 {
+    pub(super) fn typical_whole(&self) -> f64 {
         let whole = |x: &Vec<f64>| self.segments(&self.encoding.features(x), None, 0).iter().sum::<f64>();
         let mut whole: Vec<f64> = self.typical().iter().map(whole).collect();
         whole.sort_by(f64::total_cmp);
@@ -381,16 +424,44 @@ impl Strategy {
     }
 
     /// `worth` of the initial spread for a typical whole training.
-    fn first_price(&self) -> f64 {
+    fn worth_of_a_training(&self) -> FirstPrice {
         let first = self.primary();
         let mut best: Vec<f64> =
             self.trials.iter().map(|trial| trial.best[first]).filter(|best| best.is_finite()).collect();
         best.sort_by(f64::total_cmp);
-        let (Some(lowest), Some(middle)) = (best.first(), best.get(best.len() / 2)) else {
-            return f64::MIN_POSITIVE;
+        let spread = match (best.first(), best.get(best.len() / 2)) {
+            (Some(lowest), Some(middle)) if self.single() => {
+                Some((middle - lowest).max(1e-6 * lowest.abs()).max(1e-300))
+            }
+            _ => None,
         };
-        let spread = if self.single() { (middle - lowest).max(1e-6 * lowest.abs()).max(1e-300) } else { 1.0 };
-        self.knobs.worth * spread / self.typical_whole()
+        let (share, whole) = (self.knobs.worth, self.typical_whole());
+        FirstPrice { share, spread, whole, price: share * spread.unwrap_or(1.0) / whole }
+    }
+
+    /// How the first price came about, where the user stated none.
+    pub fn first_price(&self) -> Option<FirstPrice> {
+        self.first_price
+    }
+
+    /// Grams that a trial, known or about to start, burns at most (at 95 %) from where it is to a rung; without one, to where it
+    /// runs already. Zero while nothing is known.
+    pub fn most_grams(&self, trial: usize, config: &Config, to: Option<usize>) -> f64 {
+        let Some(emissions) = &self.emissions else { return 0.0 };
+        let one = self.trials.get(trial);
+        let (from, running_to) = match one {
+            Some(one) => (one.curve.len(), if let Place::Running(to) = one.place { Some(to) } else { None }),
+            None => (0, None),
+        };
+        let to = to.or(running_to).unwrap_or(self.last_rung()).min(self.last_rung());
+        let known = one.filter(|one| one.step > 0);
+        let segments = match known {
+            Some(_) => self.ahead(trial),
+            None => self.segments(&self.encoding.features(&self.encoding.encode(config)), None, 0),
+        };
+        let expected: f64 = segments[from.min(to)..=to].iter().sum();
+        let spread = if known.is_some() { OWN_SPREAD } else { emissions.spread() };
+        expected * (1.645 * spread).exp().min(MOST_PRUDENT)
     }
 
     /// Each objective from the best that was seen to what is typical of the space; grams from the least to the most that is

@@ -1,6 +1,7 @@
 //! What a search is about, what it is told and what it says.
 
-use gramwise_model::{Config, Space};
+use gramwise_model::{Config, Pruner, Sampler, Space};
+use serde::{Deserialize, Serialize};
 
 /// What a search is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,37 @@ pub struct Setting {
     pub sampler: Sampler,
     /// How trials are ended early.
     pub pruner: Pruner,
+    /// Configurations to start at most.
+    pub most_trials: Option<usize>,
+    /// When no new configuration is left, is the search to go on with paused trials at any price, until all are complete? A
+    /// budget ends such a search. Otherwise it ends when none of them is worth its carbon.
+    pub exhaustive: bool,
+    /// Can a trial go on after it was stopped? If not, what would be a pause is an end.
+    pub resumable: bool,
+    /// The share of doomed trials that run on all the same, to measure what ending trials costs.
+    pub audit: f64,
+}
+
+impl Setting {
+    /// A search of a space by gain per gram until a budget ends it, by trials that can be paused.
+    pub fn new(space: Space, last_step: u64, objectives: Vec<Goal>) -> Self {
+        Self {
+            space,
+            pool: Vec::new(),
+            first_step: 1,
+            last_step,
+            objectives,
+            seed: 0,
+            workers: 1,
+            price: None,
+            sampler: Sampler::Gp,
+            pruner: Pruner::GainPerKg,
+            most_trials: None,
+            exhaustive: true,
+            resumable: true,
+            audit: 0.0,
+        }
+    }
 }
 
 /// One objective.
@@ -35,51 +67,6 @@ pub enum Goal {
     Reported,
     /// Grams of the trial's whole training.
     Grams,
-}
-
-/// How configurations are proposed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sampler {
-    /// By the model of learning curves.
-    Gp,
-    /// Tree-structured Parzen estimator.
-    Tpe,
-    /// Scrambled Sobol points.
-    Sobol,
-    /// Independent draws.
-    Random,
-}
-
-/// How trials are ended early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pruner {
-    /// By expected gain per gram.
-    GainPerKg,
-    /// Never.
-    None,
-    /// Worse than the median of the others at the same step.
-    Median,
-    /// Asynchronous successive halving.
-    Asha,
-    /// Successive halving in brackets that begin at different rungs.
-    Hyperband,
-}
-
-impl Sampler {
-    /// All, with their names.
-    pub const ALL: [(&'static str, Self); 4] =
-        [("gp", Self::Gp), ("tpe", Self::Tpe), ("sobol", Self::Sobol), ("random", Self::Random)];
-}
-
-impl Pruner {
-    /// All, with their names.
-    pub const ALL: [(&'static str, Self); 5] = [
-        ("gain-per-kg", Self::GainPerKg),
-        ("none", Self::None),
-        ("median", Self::Median),
-        ("asha", Self::Asha),
-        ("hyperband", Self::Hyperband),
-    ];
 }
 
 /// What to do next, and why.
@@ -93,6 +80,53 @@ pub struct Choice {
     pub price: f64,
     /// Why.
     pub by: By,
+}
+
+/// The price that a search finds itself: a share of the first trials' spread for a whole training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FirstPrice {
+    /// The share.
+    pub share: f64,
+    /// From the best to the median of the first trials, in objective units; `None` with several objectives, whose spread is
+    /// the box of the hypervolume.
+    pub spread: Option<f64>,
+    /// Grams of a typical whole training.
+    pub whole: f64,
+    /// Objective units (or fractions of the box) per gram.
+    pub price: f64,
+}
+
+impl FirstPrice {
+    /// What a whole training is to gain, in words.
+    pub fn in_words(&self, objective: &str) -> String {
+        let share = self.share * 100.0;
+        match self.spread {
+            Some(spread) => format!("{share:.0} % of the first trials' spread in {objective} ({spread:.3e})"),
+            None => format!("{share:.0} % of the hypervolume"),
+        }
+    }
+}
+
+/// How far a trial is to run now.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    /// The rung to run to, by its index.
+    pub to: usize,
+    /// The price of a gram that it was held against, in objective units.
+    pub price: f64,
+    /// Was it chosen after the cold start?
+    pub warm: bool,
+}
+
+impl Choice {
+    /// How far what was chosen is to run.
+    pub fn launch(&self) -> Launch {
+        let warm = match self.by {
+            By::Gain(_) | By::Rank | By::Sampler => true,
+            By::ColdStart | By::Nothing => false,
+        };
+        Launch { to: self.to, price: self.price, warm }
+    }
 }
 
 /// What to do next.
@@ -130,19 +164,34 @@ pub enum By {
     Nothing,
 }
 
-/// What a trial promises.
+/// What a trial promises: the best policy for it goes on while it pays, and stops where it does not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Promise {
     /// Expected gain of the best policy, in objective units or fractions of the hypervolume's box.
     pub gain: f64,
-    /// The grams that this policy is expected to burn.
+    /// Standard deviation of the gain of going on to the last step, in the same unit.
+    pub gain_sd: f64,
+    /// The grams that the best policy is expected to burn.
     pub grams: f64,
+    /// The grams to the last step.
+    pub grams_to_last: f64,
+    /// The probability that the first objective ends better than the best so far.
+    pub chance: f64,
     /// The first objective expected at the last step.
     pub predicted: f64,
     /// A value below which it ends with 5 % probability.
     pub predicted_low: f64,
     /// And one above which it does.
     pub predicted_high: f64,
+    /// Trials whose curves this was learnt from.
+    pub learnt_from: usize,
+}
+
+impl Promise {
+    /// Gain per gram.
+    pub fn per_gram(&self) -> f64 {
+        self.gain / self.grams
+    }
 }
 
 /// What to do with a trial that reported.
@@ -154,6 +203,73 @@ pub enum Word {
     Pause,
     /// Stop it for good.
     Stop,
+}
+
+/// What becomes of a trial that has news, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What.
+    pub word: Word,
+    /// How far it runs now, if it goes on beyond what it was launched for.
+    pub launch: Option<Launch>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a trial goes on or does not.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Why {
+    /// It has not come to where it was launched to.
+    OnItsWay,
+    /// An objective diverged.
+    Diverged,
+    /// The search begins: trials are first seen for some steps each.
+    ColdStart,
+    /// Its rank among those that came to the same rung.
+    Rank(Rank),
+    /// What it promises, held against what a gram may cost.
+    Gain(Promise, Against),
+    /// It is doomed, and runs on to measure what ending trials costs.
+    Audit(Promise, Against),
+    /// It is doomed, and among the best third at its rung: the model may be wrong.
+    Among(Rank, Promise, Against),
+}
+
+/// What gain per gram was held against.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Against {
+    /// The price of a gram.
+    Price(f64),
+    /// What a new configuration promises per gram.
+    New(f64),
+    /// What a paused trial promises per gram.
+    Trial(usize, f64),
+}
+
+impl Against {
+    /// The gain per gram.
+    pub fn per_gram(self) -> f64 {
+        match self {
+            Self::Price(rate) | Self::New(rate) | Self::Trial(_, rate) => rate,
+        }
+    }
+}
+
+/// A place among the trials that came to a rung.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rank {
+    /// The rung, by its index.
+    pub rung: usize,
+    /// From 0.
+    pub place: usize,
+    /// How many came there.
+    pub of: usize,
+    /// How many of them go on.
+    pub keep: usize,
+    /// The trial at the last place that goes on.
+    pub cut: Option<usize>,
+    /// Grams that the trial needs to its last step.
+    pub grams_to_last: f64,
 }
 
 /// One report.

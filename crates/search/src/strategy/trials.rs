@@ -46,6 +46,8 @@ pub(crate) struct Trial {
     pub(crate) limit: f64,
     /// What was stated of it when it was last launched.
     pub(crate) stated: Option<Statement>,
+    /// It was doomed and runs to its end all the same.
+    pub(crate) audited: bool,
     /// It reported NaN or an infinity, or failed, or broke a constraint.
     pub(crate) failed: bool,
 }

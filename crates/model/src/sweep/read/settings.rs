@@ -6,7 +6,7 @@ use super::fields::{Field, Fields};
 use super::units;
 use crate::document::{Content, Findings};
 use crate::{
-    Budget, CarbonSpec, Defer, GainPerKg, PruneSpec, Resource, Resources, Retry, RetryAction, RetryRule,
+    Budget, CarbonSpec, Defer, GainPerKg, PruneSpec, Pruner, Resource, Resources, Retry, RetryAction, RetryRule,
 };
 
 /// Warns that a legal key changes nothing in this version.
@@ -73,19 +73,37 @@ pub(super) fn budget(findings: &mut Findings<'_>, file: &Fields<'_>, is_needed: 
 
 /// `prune:`; without it trials are pruned on a price that gramwise finds itself.
 pub(super) fn prune(findings: &mut Findings<'_>, file: &Fields<'_>, resource: &Resource) -> PruneSpec {
-    let mut prune = PruneSpec { gain_per_kg: Some(GainPerKg::Auto), audit: 0.0, grace: 1 };
+    let mut prune =
+        PruneSpec { rule: Pruner::GainPerKg, gain_per_kg: Some(GainPerKg::Auto), audit: 0.0, grace: 1 };
     // How far a trial is cannot be told without a resource, so none is judged on its way.
     let is_open = resource.is_open() && file.get("resource").is_none();
     let Some(field) = file.get("prune") else {
-        prune.gain_per_kg = prune.gain_per_kg.filter(|_| !is_open);
-        return prune;
+        early_terminate(findings, file, &mut prune, is_open);
+        return if is_open { switched_off(prune) } else { prune };
     };
+    if let Some(twice) = file.get("early_terminate") {
+        let message = "`early_terminate` is ignored: `prune` says when trials end early";
+        findings.warning(&twice.key_span, message, "keep one of the two");
+    }
     let example = "for example `prune: {gain_per_kg: auto}`, or `prune: {gain_per_kg: off}`";
-    let Some(fields) = Fields::open(findings, &field, &["gain_per_kg", "audit", "grace"], example) else {
+    let Some(fields) = Fields::open(findings, &field, &["rule", "gain_per_kg", "audit", "grace"], example)
+    else {
         return prune;
     };
+    if let Some(rule) = fields.get("rule").and_then(|field| field.one_of(findings, &Pruner::ALL)) {
+        prune.rule = rule;
+    }
     if let Some(field) = fields.get("gain_per_kg") {
         prune.gain_per_kg = gain_per_kg(findings, &field);
+        if prune.rule != Pruner::GainPerKg && prune.gain_per_kg.is_some() {
+            let message = "`prune.gain_per_kg` changes nothing beside another `prune.rule`";
+            findings.warning(&field.key_span, message, "leave one of the two out");
+        }
+    }
+    if prune.rule != Pruner::GainPerKg {
+        prune.gain_per_kg = None;
+    } else if prune.gain_per_kg.is_none() {
+        prune.rule = Pruner::None;
     }
     if let Some(field) = fields.get("audit") {
         match field.number(findings) {
@@ -108,11 +126,34 @@ pub(super) fn prune(findings: &mut Findings<'_>, file: &Fields<'_>, resource: &R
             findings.warning(&field.node.span, message, "lower `grace`, or write `gain_per_kg: off`");
         }
     }
-    if is_open && prune.gain_per_kg.take().is_some() {
+    if is_open && prune.rule != Pruner::None {
         let message = "without `resource` no trial is pruned: how far a trial is cannot be told";
         findings.warning(&field.key_span, message, "add for example `resource: {name: epoch, max: 30}`");
     }
-    prune
+    if is_open { switched_off(prune) } else { prune }
+}
+
+fn switched_off(prune: PruneSpec) -> PruneSpec {
+    PruneSpec { rule: Pruner::None, gain_per_kg: None, ..prune }
+}
+
+/// W&B's `early_terminate`: Hyperband, with its `min_iter` as grace. How many brackets there are follows from `resource`.
+fn early_terminate(findings: &mut Findings<'_>, file: &Fields<'_>, prune: &mut PruneSpec, is_open: bool) {
+    let Some(field) = file.get("early_terminate") else { return };
+    if is_open {
+        let message = "without `resource` no trial ends early: how far a trial is cannot be told";
+        findings.warning(&field.key_span, message, "add for example `resource: {name: epoch, max: 30}`");
+    }
+    let example = "for example `early_terminate: {type: hyperband, min_iter: 3}`";
+    let known = &["type", "min_iter", "max_iter", "s", "eta", "strict"];
+    let Some(fields) = Fields::open(findings, &field, known, example) else { return };
+    let rule = fields.require(findings, "type", example);
+    if rule.and_then(|field| field.one_of(findings, &[("hyperband", Pruner::Hyperband)])).is_some() {
+        (prune.rule, prune.gain_per_kg) = (Pruner::Hyperband, None);
+    }
+    if let Some(grace) = fields.get("min_iter").and_then(|field| field.unsigned(findings, 1..=u64::MAX)) {
+        prune.grace = grace;
+    }
 }
 
 fn gain_per_kg(findings: &mut Findings<'_>, field: &Field<'_>) -> Option<GainPerKg> {

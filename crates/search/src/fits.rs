@@ -1,0 +1,34 @@
+//! Fits of models: computed off the thread that decides, and taken in as facts.
+
+use gramwise_model::SweepId;
+
+use crate::command::Command;
+use crate::state::{State, SweepPhase};
+use crate::strategy::FitTask;
+
+/// A fit to be computed: plain data, so that any thread can.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fit {
+    sweep: SweepId,
+    task: FitTask,
+}
+
+impl Fit {
+    /// Computes it, some tenths of a second, and says what to tell the core.
+    pub fn solve(&self) -> Command {
+        let parameters = self.task.solve().logs().to_vec();
+        Command::Fitted { sweep: self.sweep, objective: self.task.objective, parameters }
+    }
+}
+
+/// The fits that are due: where enough was seen since the last, and, where a worker waits for work while nothing runs,
+/// where anything was.
+pub fn fits_due(state: &State, someone_waits: bool) -> Vec<Fit> {
+    let running = state.sweeps.values().filter(|sweep| sweep.phase == SweepPhase::Running);
+    running
+        .flat_map(|sweep| {
+            let tasks = sweep.strategy.fits_due(someone_waits && sweep.live.is_empty());
+            tasks.into_iter().map(|task| Fit { sweep: sweep.id, task })
+        })
+        .collect()
+}

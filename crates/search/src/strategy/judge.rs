@@ -1,0 +1,225 @@
+//! What becomes of a running trial that has news.
+//!
+//! A trial runs to a rung, and there it is weighed as if it were paused: against all that is paused and all that could be
+//! begun. If a gram buys most in it, it goes on without a stop. If a gram buys more elsewhere, it pauses; if it is not worth
+//! the price of a gram at all, it ends.
+
+use gramwise_model::{Pruner, TrialId};
+use gramwise_surrogate::{normal_cdf, normal_quantile};
+use rand::RngExt;
+
+use super::Strategy;
+use super::choose::Look;
+use super::halving::REDUCTION;
+use super::setting::{Against, By, Choice, Judgement, Launch, Promise, Rank, What, Why, Word};
+use super::trials::Place;
+use crate::rng::{Purpose, rng};
+
+/// Values that stand for a distribution.
+const NODES: u32 = 64;
+
+impl Strategy {
+    /// What becomes of a running trial after its last report. Looks, and changes nothing: a launch in it becomes so by
+    /// [`Strategy::launched`], an end by [`Strategy::ended`].
+    pub fn judge(&self, trial: usize) -> Judgement {
+        let word = self.word(trial);
+        let plain = |why| Judgement { word, launch: None, why };
+        let Some(one) = self.trials.get(trial) else { return plain(Why::OnItsWay) };
+        if one.failed && !one.latest[self.primary()].is_finite() {
+            return plain(Why::Diverged);
+        }
+        match (word, self.setting.pruner) {
+            (Word::Continue, _) => plain(Why::OnItsWay),
+            (Word::Stop | Word::Pause, Pruner::Median) => match self.rank_by_median(trial) {
+                Some(rank) => plain(Why::Rank(rank)),
+                None => plain(Why::OnItsWay),
+            },
+            (Word::Stop | Word::Pause, Pruner::GainPerKg) => self.judge_by_gain(trial),
+            (Word::Stop | Word::Pause, Pruner::Asha | Pruner::Hyperband | Pruner::None) => {
+                self.judge_by_rank(trial)
+            }
+        }
+    }
+
+    /// The word for what neither goes on nor is doomed.
+    fn set_aside(&self) -> Word {
+        if self.setting.resumable { Word::Pause } else { Word::Stop }
+    }
+
+    fn judge_by_gain(&self, trial: usize) -> Judgement {
+        let go_on = |launch, why| Judgement { word: Word::Continue, launch: Some(launch), why };
+        let next = self.trials[trial].curve.len().min(self.last_rung());
+        if self.trials[trial].audited {
+            let launch = Launch { to: self.last_rung(), price: 0.0, warm: false };
+            return Judgement { word: Word::Continue, launch: Some(launch), why: Why::OnItsWay };
+        }
+        let rank = self.rank(trial, REDUCTION);
+        let (Some((own, price)), true) = (self.promise(trial), self.warm) else {
+            let beginning = self.cold_choice(trial);
+            if let Some(launch) = beginning {
+                return go_on(launch, Why::ColdStart);
+            }
+            // Nothing to go on from later: the best of those seen at the rung go on.
+            let stays = !self.setting.resumable && rank.as_ref().is_some_and(|rank| rank.place < rank.keep);
+            if let (true, Some(rank)) = (stays, rank) {
+                return go_on(Launch { to: next, price: 0.0, warm: false }, Why::Rank(rank));
+            }
+            return Judgement { word: self.set_aside(), launch: None, why: Why::ColdStart };
+        };
+        let best_use = self.choose_for(Some(trial));
+        if best_use.what == What::Resume(trial) {
+            let why = match best_use.by {
+                By::Gain(promise) => Why::Gain(promise, Against::Price(best_use.price)),
+                By::Rank | By::ColdStart | By::Sampler | By::Nothing => Why::Gain(own, Against::Price(price)),
+            };
+            return go_on(best_use.launch(), why);
+        }
+        let launch = Launch { to: next, price, warm: true };
+        self.weigh(trial, own, (price, &best_use), launch, rank)
+    }
+
+    /// A gram buys more elsewhere, or nowhere what it costs.
+    fn weigh(
+        &self,
+        trial: usize,
+        own: Promise,
+        (price, best_use): (f64, &Choice),
+        launch: Launch,
+        rank: Option<Rank>,
+    ) -> Judgement {
+        let worth_it = own.per_gram() >= price;
+        let against = match (&best_use.what, &best_use.by) {
+            (What::New { .. }, By::Gain(other)) if worth_it => Against::New(other.per_gram()),
+            (What::Resume(other), By::Gain(promise)) if worth_it => {
+                Against::Trial(*other, promise.per_gram())
+            }
+            _ => Against::Price(price),
+        };
+        if worth_it && self.setting.resumable {
+            return Judgement { word: Word::Pause, launch: None, why: Why::Gain(own, against) };
+        }
+        if worth_it && matches!(against, Against::Price(_)) {
+            let why = Why::Gain(own, against);
+            return Judgement { word: Word::Continue, launch: Some(launch), why };
+        }
+        if let Some(rank) = rank.filter(|rank| rank.place < rank.keep) {
+            let why = Why::Among(rank, own, against);
+            return if self.setting.resumable {
+                Judgement { word: Word::Pause, launch: None, why }
+            } else {
+                Judgement { word: Word::Continue, launch: Some(launch), why }
+            };
+        }
+        if self.is_audited(trial) {
+            let launch = Launch { to: self.last_rung(), ..launch };
+            return Judgement {
+                word: Word::Continue,
+                launch: Some(launch),
+                why: Why::Audit(own, against),
+            };
+        }
+        Judgement { word: Word::Stop, launch: None, why: Why::Gain(own, against) }
+    }
+
+    /// Is a doomed trial drawn for the audit?
+    fn is_audited(&self, trial: usize) -> bool {
+        let address = TrialId(u32::try_from(trial + 1).unwrap_or(u32::MAX));
+        rng(self.setting.seed, address, Purpose::Audit).random::<f64>() < self.setting.audit
+    }
+
+    /// Does the cold start take the trial further?
+    fn cold_choice(&self, trial: usize) -> Option<Launch> {
+        let choice = if self.warm { None } else { self.cold_start(Some(trial)) }?;
+        (choice.what == What::Resume(trial)).then(|| choice.launch())
+    }
+
+    fn judge_by_rank(&self, trial: usize) -> Judgement {
+        let Some(rank) = self.rank(trial, REDUCTION) else {
+            return Judgement { word: self.set_aside(), launch: None, why: Why::OnItsWay };
+        };
+        if rank.place < rank.keep {
+            let launch = Launch { to: (rank.rung + 1).min(self.last_rung()), price: 0.0, warm: true };
+            Judgement { word: Word::Continue, launch: Some(launch), why: Why::Rank(rank) }
+        } else {
+            Judgement { word: self.set_aside(), launch: None, why: Why::Rank(rank) }
+        }
+    }
+
+    /// A trial's place among those of its bracket that came to the same rung. At least one goes on.
+    pub(super) fn rank(&self, trial: usize, reduction: usize) -> Option<Rank> {
+        let rung = self.trials[trial].curve.len().checked_sub(1)?;
+        let bracket = self.bracket(trial);
+        let order = self.standing(rung, |at| self.bracket(*at) == bracket);
+        let keep = (order.len() / reduction).max(1);
+        let place = order.iter().position(|at| *at == trial)?;
+        let own = &self.trials[trial];
+        let grams_to_last = self.whole(own) - own.grams;
+        Some(Rank { rung, place, of: order.len(), keep, cut: order.get(keep - 1).copied(), grams_to_last })
+    }
+
+    /// A trial's place among those that came as far.
+    pub fn rank_of(&self, trial: usize) -> Option<Rank> {
+        self.rank(trial, REDUCTION)
+    }
+
+    /// What a trial promises that goes on from where it is, and the price of a gram; `None` while there is no model.
+    fn promise(&self, trial: usize) -> Option<(Promise, f64)> {
+        let model = self.models.first()?;
+        if self.trials[trial].curve.len() > self.last_rung() {
+            return None;
+        }
+        let model = self.with_beliefs(model, Some(trial));
+        let stake = self.stake(&model);
+        let price = self.price.unwrap_or(0.0) * self.doubt_factor();
+        let one = self.going_on(&model, &stake, trial);
+        let forecast = self.forecast_of(&model, &one, Look::ONCE.wider);
+        let worth = self.policy(&one.payoff, &forecast, &one.grams, one.feasible, price);
+        Some((self.promised(&model, &one, &forecast, worth), price))
+    }
+
+    /// A candidate's policy with all that there is to say about it.
+    pub(super) fn promised(
+        &self,
+        model: &super::model::Model,
+        one: &super::choose::Candidate,
+        forecast: &gramwise_surrogate::Forecast,
+        worth: gramwise_surrogate::Staged,
+    ) -> Promise {
+        let (mean, sd) = (forecast.end(), forecast.end_sd());
+        let value = |z: f64| model.warp.value(mean + z * sd);
+        let gains: Vec<f64> = (0..NODES)
+            .map(|node| one.payoff.at(mean + sd * normal_quantile((f64::from(node) + 0.5) / f64::from(NODES))))
+            .collect();
+        let average = gains.iter().sum::<f64>() / f64::from(NODES);
+        let variance = gains.iter().map(|gain| (gain - average).powi(2)).sum::<f64>() / f64::from(NODES);
+        let best = self.best_whole().map_or(f64::INFINITY, |(_, best)| best);
+        Promise {
+            gain: worth.gain,
+            gain_sd: variance.sqrt(),
+            grams: worth.grams,
+            grams_to_last: one.grams[one.from..].iter().sum(),
+            chance: if best.is_finite() { normal_cdf((model.warp.score(best) - mean) / sd) } else { 1.0 },
+            predicted: value(0.0),
+            predicted_low: value(-1.645),
+            predicted_high: value(1.645),
+            learnt_from: self.trials.iter().filter(|trial| !trial.curve.is_empty()).count(),
+        }
+    }
+
+    /// The trial with the best first objective, and that: of all that was seen with one objective, of whole trainings with
+    /// several. It is what improvement is counted against.
+    pub fn best_whole(&self) -> Option<(usize, f64)> {
+        let first = self.primary();
+        let counts = |trial: &&usize| {
+            let one = &self.trials[**trial];
+            !one.failed && (self.single() || one.place == Place::Complete)
+        };
+        let all: Vec<usize> = (0..self.trials.len()).collect();
+        let best = |trial: usize| {
+            let one = &self.trials[trial];
+            if self.single() { one.best[first] } else { one.latest[first] }
+        };
+        let found = all.iter().filter(counts).min_by(|a, b| best(**a).total_cmp(&best(**b)))?;
+        best(*found).is_finite().then(|| (*found, best(*found)))
+    }
+}
