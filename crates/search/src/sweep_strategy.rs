@@ -19,6 +19,7 @@ pub(crate) fn strategy(spec: &SweepSpec) -> Strategy {
     let last_step = if spec.resource.is_open() { 1 } else { spec.resource.max };
     let setting = Setting {
         first_step: spec.first_step().min(last_step),
+        meaningful: spec.objectives.iter().map(|objective| objective.meaningful.unwrap_or(0.0)).collect(),
         seed: spec.seed,
         price: match spec.prune.gain_per_kg {
             Some(GainPerKg::Fixed(per_kg)) => Some(per_kg / 1000.0),

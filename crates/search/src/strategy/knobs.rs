@@ -44,6 +44,8 @@ pub struct Knobs {
     pub overrun: f64,
     /// Whole trainings without an improvement after which promises count half, where the user states a price.
     pub drought: f64,
+    /// Grams that differ by less than so many standard deviations of what alike configurations burn are a tie.
+    pub tie: f64,
     /// Is a trial that was stopped worth what it had reached?
     pub bank: bool,
 }
@@ -71,6 +73,7 @@ impl Default for Knobs {
             hedge: 3,
             overrun: 3.0,
             drought: 0.5,
+            tie: 1.0,
             bank: true,
         }
     }
@@ -106,11 +109,12 @@ impl Knobs {
             "hedge" => self.hedge = count as u64,
             "overrun" => self.overrun = value,
             "drought" => self.drought = value,
+            "tie" => self.tie = value,
             "bank" => self.bank = value > 0.0,
             _ => {
                 return Err(format!(
                     "no knob `{name}`; there are: random, near, near_best, near_scale, shortlist, full, paused, rows, fit_rows, \
-                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, bank"
+                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, tie, bank"
                 ));
             }
         }

@@ -488,17 +488,14 @@ impl Strategy {
                 .map(|x| self.segments(&self.encoding.features(x), None, 0).iter().sum::<f64>());
             let seen =
                 self.trials.iter().filter(|trial| trial.place == Place::Complete).map(|trial| trial.grams);
-            let logs = whole.chain(seen).map(|grams| grams.max(f64::MIN_POSITIVE).ln());
-            logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| (low.min(log), high.max(log)))
+            let all = whole.chain(seen).map(|grams| grams.max(f64::MIN_POSITIVE));
+            all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), one| (low.min(one), high.max(one)))
         };
         let goals = self.setting.objectives.iter().enumerate();
-        let (low, high) = goals
-            .map(|(at, goal)| match goal {
-                Goal::Reported => ends(at),
-                Goal::Grams => grams(),
-            })
-            .unzip();
-        Frame::new(low, high)
+        Frame::new(goals.map(|(at, goal)| match goal {
+            Goal::Reported => ends(at),
+            Goal::Grams => grams(),
+        }))
     }
 }
 

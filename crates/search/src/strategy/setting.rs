@@ -16,6 +16,8 @@ pub struct Setting {
     pub last_step: u64,
     /// What is minimised; at least one [`Goal::Reported`].
     pub objectives: Vec<Goal>,
+    /// Differences that matter, one an objective and zero where none was stated: a gain below it counts nothing.
+    pub meaningful: Vec<f64>,
     /// Seed of every draw.
     pub seed: u64,
     /// Workers that will ask.
@@ -46,6 +48,7 @@ impl Setting {
             pool: Vec::new(),
             first_step: 1,
             last_step,
+            meaningful: vec![0.0; objectives.len()],
             objectives,
             seed: 0,
             workers: 1,

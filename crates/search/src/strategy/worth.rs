@@ -11,20 +11,38 @@ const REFERENCE: f64 = 1.0;
 /// Nodes of the other objectives' distributions: quantiles of equal probability.
 const NODES: [f64; 5] = [-1.281_551_565_5, -0.524_400_512_7, 0.0, 0.524_400_512_7, 1.281_551_565_5];
 
-/// How several objectives are put on one scale: best 0, worst that counts 1. Grams in logarithms.
+/// How several objectives are put on one scale: best 0, worst that counts 1. What is above zero counts by its logarithm: errors
+/// and grams span orders of magnitude, and halving them is worth the same everywhere.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Frame {
-    low: Vec<f64>,
-    high: Vec<f64>,
+    axes: Vec<Edge>,
+}
+
+/// One edge of the box.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Edge {
+    low: f64,
+    high: f64,
+    logarithmic: bool,
 }
 
 impl Frame {
-    pub(super) fn new(low: Vec<f64>, high: Vec<f64>) -> Self {
-        Self { low, high }
+    /// From the best and the worst that counts of each objective.
+    pub(super) fn new(bounds: impl Iterator<Item = (f64, f64)>) -> Self {
+        let edge = |(low, high): (f64, f64)| {
+            let logarithmic = low > 0.0;
+            if logarithmic {
+                Edge { low: low.ln(), high: high.ln(), logarithmic }
+            } else {
+                Edge { low, high, logarithmic }
+            }
+        };
+        Self { axes: bounds.map(edge).collect() }
     }
 
     fn place(&self, objective: usize, value: f64) -> f64 {
-        let (low, high) = (self.low[objective], self.high[objective]);
+        let Edge { low, high, logarithmic } = self.axes[objective];
+        let value = if logarithmic { value.max(f64::MIN_POSITIVE).ln() } else { value };
         if high > low { ((value - low) / (high - low)).max(-1.0) } else { 0.0 }
     }
 }
@@ -43,16 +61,24 @@ type Others = Vec<Vec<f64>>;
 impl Strategy {
     pub(super) fn stake<'a>(&'a self, model: &Model) -> Stake<'a> {
         let Some(frame) = &self.frame else {
-            let gain = |score| (self.best - model.warp.value(score)).max(0.0);
+            let least = self.setting.meaningful.first().copied().unwrap_or(0.0);
+            let gain = |score| {
+                let gain = (self.best - model.warp.value(score)).max(0.0);
+                if gain >= least { gain } else { 0.0 }
+            };
             return Stake::Best(Box::new(Payoff::new(gain)));
         };
+        let spread = self.emissions.as_ref().map_or(0.0, super::emissions::Emissions::spread);
         let whole =
             self.trials.iter().filter(|trial| trial.place == super::trials::Place::Complete && !trial.failed);
         let front: Vec<Vec<f64>> = whole
             .map(|trial| {
                 let value = |at: usize| match self.setting.objectives[at] {
-                    Goal::Grams => frame.place(at, trial.grams.max(f64::MIN_POSITIVE).ln()),
-                    Goal::Reported => frame.place(at, trial.latest[at]),
+                    Goal::Grams => frame.place(at, trial.grams * (-self.knobs.tie * spread).exp()),
+                    Goal::Reported => {
+                        let meaningful = self.setting.meaningful.get(at).copied().unwrap_or(0.0);
+                        frame.place(at, trial.latest[at] - meaningful)
+                    }
                 };
                 self.in_order().map(value).collect()
             })
@@ -100,7 +126,7 @@ impl Strategy {
         let nodes = |at: usize| match self.setting.objectives[at] {
             Goal::Grams => NODES
                 .iter()
-                .map(|z| frame.place(at, whole.max(f64::MIN_POSITIVE).ln() + spread * z))
+                .map(|z| frame.place(at, whole * (spread * z).exp()))
                 .collect(),
             Goal::Reported => match self.models.iter().find(|model| model.objective == at) {
                 Some(model) => {
