@@ -337,14 +337,17 @@ impl Strategy {
 
     /// The candidate with the most gain per gram among those that are worth their grams.
     fn best(&self, candidates: &[Candidate], forecasts: &[Forecast], price: f64) -> Option<(usize, Staged)> {
+        let bold = self.knobs.bold > 0 && self.launches % self.knobs.bold == 1;
         let mut best: Option<(usize, Staged)> = None;
         for (at, (one, forecast)) in candidates.iter().zip(forecasts).enumerate() {
             // The quadratures of bound and policy differ by some per cent.
-            if best.is_some_and(|(_, known)| known.gain / known.grams > 1.1 * one.bound) {
+            if !bold && best.is_some_and(|(_, known)| known.gain / known.grams > 1.1 * one.bound) {
                 break;
             }
             let worth = self.policy(&one.payoff, forecast, &one.grams, one.feasible, price);
-            let better = best.is_none_or(|(_, known)| worth.gain / worth.grams > known.gain / known.grams);
+            let better = best.is_none_or(|(_, known)| {
+                if bold { worth.value > known.value } else { worth.gain / worth.grams > known.gain / known.grams }
+            });
             if worth.value > 0.0 && better {
                 best = Some((at, worth));
             }

@@ -46,6 +46,8 @@ pub struct Knobs {
     pub drought: f64,
     /// Grams that differ by less than so many standard deviations of what alike configurations burn are a tie.
     pub tie: f64,
+    /// One decision in so many takes what is worth most, whatever it costs; 0 for none.
+    pub bold: u64,
     /// Is a trial that was stopped worth what it had reached?
     pub bank: bool,
 }
@@ -74,6 +76,7 @@ impl Default for Knobs {
             overrun: 3.0,
             drought: 0.5,
             tie: 1.0,
+            bold: 4,
             bank: true,
         }
     }
@@ -110,11 +113,12 @@ impl Knobs {
             "overrun" => self.overrun = value,
             "drought" => self.drought = value,
             "tie" => self.tie = value,
+            "bold" => self.bold = count as u64,
             "bank" => self.bank = value > 0.0,
             _ => {
                 return Err(format!(
                     "no knob `{name}`; there are: random, near, near_best, near_scale, shortlist, full, paused, rows, fit_rows, \
-                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, tie, bank"
+                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, tie, bold, bank"
                 ));
             }
         }
