@@ -9,19 +9,19 @@ use serde_json::Value;
 
 use crate::sweeps::{Sweep, all_gone, assert_balanced, count, noted};
 
-/// Starts a sweep whose last trial begins its first step only after all others have completed, so that what it is compared
-/// with is certain, and then never ends by itself.
+/// Starts a sweep whose last trial begins its first step only when no other runs, so that what it is compared with is certain,
+/// and then never ends by itself.
 fn started(place: &Place, sweep: Sweep, grace: &str) -> Running {
     let last = u32::try_from(sweep.lr.len()).unwrap();
     let file = place.path("begin").display().to_string();
     let sweep = sweep.told(&format!("--daemon --ms 20 --wait {file}")).noting_pids(place).held(place, last);
     sweep.write(place);
     let running = place.start_sweep(&["--slots", "1", "--grace", grace]);
-    eventually("all others completed, the last has started, each with a daemon", DEADLINE, || {
-        let (completed, noted) = (count(place, "completed"), noted(place));
+    eventually("all others are done with, the last has started, each with a daemon", DEADLINE, || {
+        let (over, noted) = (count(place, "completed") + count(place, "paused"), noted(place));
         let processes: usize = noted.values().map(Vec::len).sum();
-        let all = completed == i64::from(last) - 1 && processes == 2 * last as usize;
-        if all { Ok(()) } else { Err(format!("{completed} completed, processes {noted:?}")) }
+        let all = over == i64::from(last) - 1 && processes == 2 * last as usize;
+        if all { Ok(()) } else { Err(format!("{over} done with, processes {noted:?}")) }
     });
     place.write("begin", "");
     running
@@ -44,9 +44,10 @@ fn ms_to_stop(place: &Place, trial: i64) -> i64 {
     ))
 }
 
-/// Two trials that are compared at their first epoch of three: the second is worse.
+/// Two trials that are compared at their second epoch of six: the second is worse, and nothing is worth its carbon.
 fn compared() -> Sweep {
-    Sweep { lr: vec![0.1, 0.001], steps: 3, judged_from: 1, ..Sweep::default() }
+    let more = "prune: {gain_per_kg: 1e15}";
+    Sweep { lr: vec![0.1, 0.45], steps: 6, judged_from: 2, more, ..Sweep::default() }.told("--hold-after 2")
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub enum Because {
     Beginning {
         /// The step to run to.
         to: u64,
+        /// Predicted grams from there to the last step, where the trial stops there.
+        grams_left: Option<f64>,
     },
     /// The gain per gram was compared with the threshold.
     Gain(GainEstimate),

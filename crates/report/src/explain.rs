@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::json::{self, Plain, SCHEMA};
 use crate::output::Screen;
-use crate::pruning::{estimate, grams_left, last_decision};
+use crate::pruning::{avoided, estimate, last_decision};
 use crate::units::{grams, number};
 use crate::{Align, Format, Terminal, csv, explain_words, table, words};
 
@@ -128,6 +128,11 @@ fn as_table(record: &SweepRecord, decisions: &[&DecisionRow], terminal: Terminal
         ]
     });
     table(&header, rows.collect(), &alignment, terminal)
+}
+
+/// The grams that a decision's figures are about: those expected to be burnt, else all to the last step.
+fn grams_left(because: &Because) -> Option<f64> {
+    estimate(because).map(|found| found.grams_left).or_else(|| avoided(because))
 }
 
 /// The reason without the figures that have their own columns.

@@ -11,7 +11,7 @@ use crate::words::{listed, metric_value, values};
 pub(crate) fn short(because: &Because) -> String {
     match because {
         Because::Sampled { sampler, index } => format!("drawn by {sampler}, point {index}"),
-        Because::Beginning { to } => format!("the search begins: trials are first seen to step {to}"),
+        Because::Beginning { to, grams_left: _ } => format!("the search begins: trials are first seen to step {to}"),
         Because::Gain(estimate) => against_threshold(estimate),
         Because::Guarded { guard, estimate: _ } => guard.describe().to_owned(),
         Because::Rung(Comparison { rung, place, of, keep, .. }) => {
@@ -38,6 +38,9 @@ pub(crate) fn long(because: &Because, verdict: Option<Verdict>, spec: &SweepSpec
             lines
         }
         Because::Rung(comparison) => rung(comparison, verdict, spec),
+        Because::Beginning { to: _, grams_left: Some(left) } => {
+            vec![short(because), format!("predicted grams left {}", grams(GramsCo2e::new(*left)))]
+        }
         Because::Sampled { .. }
         | Because::Beginning { .. }
         | Because::LastStep

@@ -39,17 +39,17 @@ pub struct Pruning {
 
 pub(crate) fn pruning(record: &SweepRecord) -> Pruning {
     let given_up = given_up(record);
-    let left: Vec<f64> = given_up.iter().filter_map(|because| grams_left(because)).collect();
+    let left: Vec<f64> = given_up.iter().filter_map(|because| avoided(because)).collect();
     let known = given_up.is_empty() || !left.is_empty();
-    let avoided = sum(&left);
+    let sum_avoided = sum(&left);
     let (relative, from) = relative_error(record);
-    let bounds = Interval::around(avoided, relative);
+    let bounds = Interval::around(sum_avoided, relative);
     let best = best_value(record);
     let chances: Vec<f64> =
         given_up.iter().filter_map(|because| chance_to_win(record, best, because)).collect();
     let in_state = |state| record.trials.iter().filter(|trial| trial.state == state).count() as u64;
     Pruning {
-        avoided_g: known.then_some(avoided),
+        avoided_g: known.then_some(sum_avoided),
         avoided_low_g: known.then_some(bounds.low),
         avoided_high_g: known.then_some(bounds.high),
         avoided_interval_from: from,
@@ -117,9 +117,10 @@ fn given_up(record: &SweepRecord) -> Vec<&Because> {
 }
 
 /// The grams a trial was predicted to need to its last step, where the decision came with a prediction.
-pub(crate) fn grams_left(because: &Because) -> Option<f64> {
+pub(crate) fn avoided(because: &Because) -> Option<f64> {
     let left = match because {
         Because::Rung(comparison) => Some(comparison.grams_left),
+        Because::Beginning { grams_left, .. } => *grams_left,
         other => estimate(other).map(to_last),
     };
     left.filter(|left| left.is_finite()).map(|left| left.max(0.0))

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::accounts::total;
 use crate::output::Screen;
-use crate::pruning::{estimate, grams_left, last_decision};
+use crate::pruning::{avoided, estimate, last_decision};
 use crate::report::TrialSummary;
 use crate::text::{age, best_line, by_state};
 use crate::units::{duration, energy, grams, number, share};
@@ -94,7 +94,7 @@ fn running_left(record: &SweepRecord) -> Option<f64> {
         .trials
         .iter()
         .filter(|trial| trial.state == TrialState::Running)
-        .filter_map(|trial| grams_left(&last_decision(record, trial.id)?.because))
+        .filter_map(|trial| avoided(&last_decision(record, trial.id)?.because))
         .collect();
     (!left.is_empty()).then(|| left.iter().sum())
 }

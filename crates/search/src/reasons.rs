@@ -6,19 +6,19 @@ use gramwise_model::{Because, Comparison, GainEstimate, GainPerKg, Guard, Metric
 
 use crate::state::{Step, Sweep, Trial};
 use crate::strategy::{Against, By, Choice, Judgement, Promise, Rank, What, Why};
-use crate::sweep_strategy::trial_id;
+use crate::sweep_strategy::{index, trial_id};
 
 /// Why a trial is run: a new one, or one that goes on.
 pub(crate) fn of_choice(sweep: &Sweep, choice: &Choice) -> Because {
     let resumed = match choice.what {
-        What::Resume(index) => sweep.trials.get(&trial_id(index)),
+        What::Resume(resumed) => sweep.trials.get(&trial_id(resumed)),
         What::New { .. } | What::Wait | What::Refit | What::Done(_) => None,
     };
     match (&choice.by, resumed) {
         (By::Gain(promise), trial) => {
             Because::Gain(estimate(sweep, trial, promise, Against::Price(choice.price)))
         }
-        (By::ColdStart, _) => Because::Beginning { to: step_of(sweep, choice.to) },
+        (By::ColdStart, _) => Because::Beginning { to: step_of(sweep, choice.to), grams_left: None },
         (By::Rank | By::Sampler | By::Nothing, Some(trial)) => by_rank(sweep, trial),
         (By::Rank | By::Sampler | By::Nothing, None) => Because::Sampled {
             sampler: sweep.spec.method.name().to_owned(),
@@ -33,8 +33,13 @@ pub(crate) fn of_judgement(sweep: &Sweep, trial: &Trial, judgement: &Judgement) 
         Why::OnItsWay => judgement.launch.map(|_| Because::Guarded { guard: Guard::Audit, estimate: None }),
         Why::Diverged => Some(Because::Diverged { metric: diverged(sweep, trial)? }),
         Why::ColdStart => {
-            let to = judgement.launch.map_or_else(|| trial.last_step(), |launch| step_of(sweep, launch.to));
-            Some(Because::Beginning { to })
+            Some(match judgement.launch {
+                Some(launch) => Because::Beginning { to: step_of(sweep, launch.to), grams_left: None },
+                None => {
+                    let left = sweep.strategy.rank_of(index(trial.id)).map(|rank| rank.grams_to_last);
+                    Because::Beginning { to: trial.last_step(), grams_left: left }
+                }
+            })
         }
         Why::Rank(rank) => Some(Because::Rung(comparison(sweep, trial, rank))),
         Why::Gain(own, against) => Some(Because::Gain(estimate(sweep, Some(trial), own, *against))),
@@ -48,9 +53,9 @@ fn guarded(guard: Guard, sweep: &Sweep, trial: &Trial, own: &Promise, against: A
 }
 
 fn by_rank(sweep: &Sweep, trial: &Trial) -> Because {
-    match sweep.strategy.rank_of(crate::sweep_strategy::index(trial.id)) {
+    match sweep.strategy.rank_of(index(trial.id)) {
         Some(rank) => Because::Rung(comparison(sweep, trial, &rank)),
-        None => Because::Beginning { to: sweep.spec.resource.max },
+        None => Because::Beginning { to: sweep.spec.resource.max, grams_left: None },
     }
 }
 
@@ -90,7 +95,7 @@ fn estimate(sweep: &Sweep, trial: Option<&Trial>, promise: &Promise, against: Ag
 fn threshold_from(sweep: &Sweep, against: Against) -> String {
     match (against, sweep.spec.prune.gain_per_kg) {
         (Against::New(_), _) => "what a new configuration promises".to_owned(),
-        (Against::Trial(index, _), _) => format!("what trial {} promises", trial_id(index)),
+        (Against::Trial(other, _), _) => format!("what trial {} promises", trial_id(other)),
         (Against::Price(price), Some(GainPerKg::Fixed(stated))) => {
             let doubt = price * 1000.0 / stated;
             if doubt > 1.05 {

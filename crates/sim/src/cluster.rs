@@ -4,7 +4,8 @@ use gramwise_carbon::CarbonFactors;
 use gramwise_model::work::Assignment;
 use gramwise_model::{SweepSpec, Timestamp};
 use gramwise_search::{
-    Command, Fact, Phase, Refused, State, SweepPhase, apply, assigned, audit, decide, instructions,
+    Command, Fact, Fit, Phase, Refused, State, SweepPhase, apply, assigned, audit, decide, fits_due,
+    instructions,
 };
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -64,6 +65,8 @@ pub struct Cluster {
     weather: Weather,
     dice: ChaCha8Rng,
     restarts: u64,
+    /// Fits that are being computed: what they find comes a round later.
+    fitting: Vec<Fit>,
 }
 
 impl Cluster {
@@ -78,6 +81,7 @@ impl Cluster {
             weather,
             dice: ChaCha8Rng::seed_from_u64(seed),
             restarts: 0,
+            fitting: Vec::new(),
         };
         for _ in 0..workers {
             let worker = cluster.new_life();
@@ -95,6 +99,7 @@ impl Cluster {
                 self.worker_round(index)?;
             }
             self.command(&Command::Tick)?;
+            self.fit()?;
             if self.happens(self.weather.coordinator_restarts) {
                 self.restart()?;
             }
@@ -107,6 +112,15 @@ impl Cluster {
             "not over after {ROUNDS} rounds: {:?}",
             self.state.sweeps.values().map(|sweep| &sweep.phase)
         ))
+    }
+
+    /// Takes in what the last round's fits found, and begins those that are due now.
+    fn fit(&mut self) -> Result<(), String> {
+        for fit in std::mem::take(&mut self.fitting) {
+            self.command(&fit.solve())?;
+        }
+        self.fitting = fits_due(&self.state, self.workers.iter().any(SimWorker::has_room));
+        Ok(())
     }
 
     fn worker_round(&mut self, index: usize) -> Result<(), String> {
@@ -187,6 +201,7 @@ impl Cluster {
             return Err("replaying the journal gives another state".to_owned());
         }
         self.state = replayed;
+        self.fitting.clear();
         self.restarts += 1;
         Ok(())
     }

@@ -35,16 +35,12 @@ fn run(
     price: Option<f64>,
 ) -> Outcome {
     let setting = Setting {
-        space: table.space.clone(),
-        pool: Vec::new(),
-        first_step: 1,
-        last_step: table.max_epoch,
-        objectives: objectives.to_vec(),
         seed,
         workers: 4,
         price,
         sampler,
         pruner,
+        ..Setting::new(table.space.clone(), table.max_epoch, objectives.to_vec())
     };
     let mut searcher = AskTell::new(Strategy::new(setting, Knobs::default()));
     let course = Course { workers: 4, budget_fte: 12.0 };

@@ -72,7 +72,9 @@ fn train(asked: &Asked) {
         if asked.checkpoint {
             fs::write(&checkpoint, step.to_string()).expect("the checkpoint folder is there");
         }
-        wait_for(&asked.hold);
+        if step >= asked.hold_after {
+            wait_for(&asked.hold);
+        }
     }
 }
 
@@ -104,6 +106,8 @@ struct Asked {
     hold: Option<String>,
     /// ... from this trial on.
     hold_from: u32,
+    /// The first step after which it waits.
+    hold_after: u64,
     /// Where to note process numbers.
     pids: Option<String>,
     /// Where to write the environment.
@@ -132,6 +136,7 @@ impl Asked {
                 "--checkpoint" => asked.checkpoint = true,
                 "--wait" => asked.wait = Some(next()),
                 "--hold" => asked.hold = Some(next()),
+                "--hold-after" => asked.hold_after = next().parse().expect("a step"),
                 "--hold-from" => asked.hold_from = next().parse().expect("a trial"),
                 "--pids" => asked.pids = Some(next()),
                 "--environment" => asked.environment = Some(next()),

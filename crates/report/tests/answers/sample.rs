@@ -62,18 +62,19 @@ pub(crate) fn estimate() -> GainEstimate {
     GainEstimate {
         step: 6,
         unit: "val_error".to_owned(),
-        value: 0.143,
+        value: Some(0.143),
         predicted: 0.112,
         predicted_sd: 0.0471,
         expected_gain: 0.000_21,
         gain_sd: 0.001_1,
         grams_left: 0.001_92,
+        grams_to_last: Some(0.002_5),
+        chance: Some(0.021),
         gain_per_kg: 109.0,
         threshold_per_kg: 2350.0,
         threshold_from: "1 % of the spread per 5 full trainings".to_owned(),
         incumbent: Some(TrialId(2)),
         incumbent_values: BTreeMap::from([("val_error".to_owned(), 0.0183), ("co2e".to_owned(), 0.0031)]),
-        checks_below: 2,
         learnt_from: 8,
     }
 }
@@ -202,14 +203,13 @@ fn decisions() -> Vec<DecisionRow> {
         gain_per_kg: 3120.0,
         expected_gain: 0.006_5,
         grams_left: 0.002_08,
-        checks_below: 0,
         ..estimate()
     };
     let audited =
         Because::Guarded { guard: Guard::Audit, estimate: Some(GainEstimate { step: 12, ..estimate() }) };
     vec![
         decision(5, 0, Verdict::Continue, Because::Sampled { sampler: "sobol".to_owned(), index: 4 }),
-        decision(5, 2, Verdict::Continue, Because::Guarded { guard: Guard::ColdStart, estimate: None }),
+        decision(5, 2, Verdict::Continue, Because::Beginning { to: 3, grams_left: None }),
         decision(5, 4, Verdict::Continue, Because::Gain(early)),
         decision(10, 12, Verdict::Continue, audited),
         decision(5, 6, Verdict::Prune, Because::Gain(estimate())),

@@ -100,15 +100,15 @@ fn worse_in_one_objective_and_equal_in_the_rest_is_off_the_front_and_twins_share
 fn avoided_grams_are_those_of_trials_last_pruned_or_paused() {
     let mut record = record();
     let pruning = report(&record).pruning;
-    assert!((pruning.avoided_g.unwrap() - (0.001_92 + 0.002_7)).abs() < 1e-12);
-    assert!((pruning.avoided_low_g.unwrap() - 0.4 * 0.004_62).abs() < 1e-12);
-    assert!((pruning.avoided_high_g.unwrap() - 1.6 * 0.004_62).abs() < 1e-12);
+    assert!((pruning.avoided_g.unwrap() - (0.002_5 + 0.002_7)).abs() < 1e-12);
+    assert!((pruning.avoided_low_g.unwrap() - 0.4 * 0.005_2).abs() < 1e-12);
+    assert!((pruning.avoided_high_g.unwrap() - 1.6 * 0.005_2).abs() < 1e-12);
     assert_eq!((pruning.avoided_trials, pruning.pruned, pruning.paused, pruning.audited), (2, 1, 1, 1));
     // A paused trial that goes on again saves nothing.
     let mut again = record.decisions.last().unwrap().clone();
     again.verdict = Verdict::Promote;
     record.decisions.push(again);
-    assert!((report(&record).pruning.avoided_g.unwrap() - 0.001_92).abs() < 1e-12);
+    assert!((report(&record).pruning.avoided_g.unwrap() - 0.002_5).abs() < 1e-12);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn the_interval_of_what_was_avoided_is_learnt_where_enough_trials_completed() {
     for id in 100..106 {
         template.id = TrialId(id);
         record.trials.push(template.clone());
-        let guess = GainEstimate { step: 10, grams_left: full * 2.0 / 3.0 * 1.25, ..estimate() };
+        let guess = GainEstimate { step: 10, grams_to_last: Some(full * 2.0 / 3.0 * 1.25), ..estimate() };
         let mut row = record.decisions[0].clone();
         (row.trial, row.step, row.because) = (TrialId(id), 10, Because::Gain(guess));
         record.decisions.push(row);

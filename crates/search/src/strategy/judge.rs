@@ -60,11 +60,17 @@ impl Strategy {
                 return go_on(launch, Why::ColdStart);
             }
             // Nothing to go on from later: the best of those seen at the rung go on.
-            let stays = !self.setting.resumable && rank.as_ref().is_some_and(|rank| rank.place < rank.keep);
-            if let (true, Some(rank)) = (stays, rank) {
-                return go_on(Launch { to: next, price: 0.0, warm: false }, Why::Rank(rank));
-            }
-            return Judgement { word: self.set_aside(), launch: None, why: Why::ColdStart };
+            return match rank {
+                Some(rank) if !self.setting.resumable && rank.place < rank.keep => {
+                    go_on(Launch { to: next, price: 0.0, warm: false }, Why::Rank(rank))
+                }
+                Some(rank) if !self.setting.resumable => {
+                    Judgement { word: Word::Stop, launch: None, why: Why::Rank(rank) }
+                }
+                Some(_) | None => {
+                    Judgement { word: self.set_aside(), launch: None, why: Why::ColdStart }
+                }
+            };
         };
         let best_use = self.choose_for(Some(trial));
         if best_use.what == What::Resume(trial) {
