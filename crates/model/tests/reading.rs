@@ -97,7 +97,10 @@ fn a_rule_of_pruning_is_chosen_by_name() {
     assert_eq!(with("prune: {gain_per_kg: off}"), (Pruner::None, None, 1, 1));
     assert_eq!(with("prune: {rule: asha, grace: 3}"), (Pruner::Asha, None, 3, 1));
     assert_eq!(with("prune: {rule: median, gain_per_kg: 5}"), (Pruner::Median, None, 1, 2));
-    assert_eq!(with("early_terminate: {type: hyperband, min_iter: 4, s: 2}"), (Pruner::Hyperband, None, 4, 1));
+    assert_eq!(
+        with("early_terminate: {type: hyperband, min_iter: 4, s: 2}"),
+        (Pruner::Hyperband, None, 4, 1)
+    );
     assert_eq!(with("prune: {gain_per_kg: 7}"), (Pruner::GainPerKg, Some(GainPerKg::Fixed(7.0)), 1, 1));
 }
 

@@ -11,7 +11,9 @@ use crate::words::{listed, metric_value, values};
 pub(crate) fn short(because: &Because) -> String {
     match because {
         Because::Sampled { sampler, index } => format!("drawn by {sampler}, point {index}"),
-        Because::Beginning { to, grams_left: _ } => format!("the search begins: trials are first seen to step {to}"),
+        Because::Beginning { to, grams_left: _ } => {
+            format!("the search begins: trials are first seen to step {to}")
+        }
         Because::Gain(estimate) => against_threshold(estimate),
         Because::Guarded { guard, estimate: _ } => guard.describe().to_owned(),
         Because::Rung(Comparison { rung, place, of, keep, .. }) => {

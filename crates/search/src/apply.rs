@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use gramwise_carbon::Footprint;
-use gramwise_model::{AttemptId, Because, Guard};
 use gramwise_model::rows::{Account, Verdict};
+use gramwise_model::{AttemptId, Because, Guard};
 
 use crate::fact::{Fact, Next};
 use crate::state::{Attempt, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};

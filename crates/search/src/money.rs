@@ -98,7 +98,7 @@ fn in_flight(sweep: &Sweep) -> Reservation {
 }
 
 /// A mass in words, in the unit that suits its size.
-fn mass(grams: GramsCo2e) -> String {
+pub(crate) fn mass(grams: GramsCo2e) -> String {
     match grams.get() {
         grams if grams >= 1000.0 => format!("{:.3} kg", grams / 1000.0),
         grams if grams >= 1.0 => format!("{grams:.3} g"),

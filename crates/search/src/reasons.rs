@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use gramwise_carbon::GramsCo2e;
 use gramwise_model::{Because, Comparison, GainEstimate, GainPerKg, Guard, Metric};
 
+use crate::money::mass;
 use crate::state::{Step, Sweep, Trial};
 use crate::strategy::{Against, By, Choice, Judgement, Promise, Rank, What, Why};
 use crate::sweep_strategy::{index, trial_id};
@@ -33,12 +35,11 @@ pub(crate) fn of_judgement(sweep: &Sweep, trial: &Trial, judgement: &Judgement) 
         Why::OnItsWay => judgement.launch.map(|_| Because::Guarded { guard: Guard::Audit, estimate: None }),
         Why::Diverged => Some(Because::Diverged { metric: diverged(sweep, trial)? }),
         Why::ColdStart => {
-            Some(match judgement.launch {
-                Some(launch) => Because::Beginning { to: step_of(sweep, launch.to), grams_left: None },
-                None => {
-                    let left = sweep.strategy.rank_of(index(trial.id)).map(|rank| rank.grams_to_last);
-                    Because::Beginning { to: trial.last_step(), grams_left: left }
-                }
+            let further = judgement.launch.map(|launch| step_of(sweep, launch.to));
+            let left = || sweep.strategy.rank_of(index(trial.id)).map(|rank| rank.grams_to_last);
+            Some(Because::Beginning {
+                to: further.unwrap_or_else(|| trial.last_step()),
+                grams_left: if further.is_some() { None } else { left() },
             })
         }
         Why::Rank(rank) => Some(Because::Rung(comparison(sweep, trial, rank))),
@@ -110,9 +111,9 @@ fn threshold_from(sweep: &Sweep, against: Against) -> String {
                 let since =
                     if falls >= 0.5 { format!(", halved {falls:.0} times since") } else { String::new() };
                 format!(
-                    "auto: {} for a whole training of {:.3e} g{since}",
-                    first.in_words(sweep.spec.primary().name.as_str()),
-                    first.whole
+                    "auto: {} for a whole training of {}{since}",
+                    first.in_words(),
+                    mass(GramsCo2e::new(first.whole))
                 )
             }
             None => "auto: no price yet".to_owned(),

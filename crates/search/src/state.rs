@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use gramwise_carbon::{CarbonFactors, Energy, Footprint};
 use gramwise_model::rows::{Account, Outcome, TrialState};
-use gramwise_model::{
-    AttemptId, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId,
-};
+use gramwise_model::{AttemptId, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 
 use crate::fact::{Next, Reservation};
 use crate::strategy::Strategy;

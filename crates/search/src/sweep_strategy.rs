@@ -72,4 +72,3 @@ pub(crate) fn seen(spec: &SweepSpec, trial: &Trial, is_over: bool) -> Option<See
         feasible: spec.constraints.iter().all(keeps),
     })
 }
-

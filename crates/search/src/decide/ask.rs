@@ -111,11 +111,11 @@ fn wanted(sweep: &Sweep, choice: strategy::Choice) -> Result<Choice, Nothing> {
             let trial = sweep.trials.get(&trial_id(index)).ok_or(Nothing::Now)?;
             Ok(Choice { trial: trial.clone(), launch, because, before: Vec::new() })
         }
+        // A fit that is under way, or a trial.
         What::Refit => Err(Nothing::Now),
-        What::Wait if !sweep.live.is_empty() => Err(Nothing::Now),
+        What::Wait | What::Done(_) if !sweep.live.is_empty() => Err(Nothing::Now),
         What::Wait => Err(Nothing::MoreAtAll("nothing is left to wait for".to_owned(), false)),
-        What::Done(why) if sweep.live.is_empty() => Err(Nothing::MoreAtAll(why, false)),
-        What::Done(_) => Err(Nothing::Now),
+        What::Done(why) => Err(Nothing::MoreAtAll(why, false)),
     }
 }
 

@@ -346,7 +346,11 @@ impl Strategy {
             }
             let worth = self.policy(&one.payoff, forecast, &one.grams, one.feasible, price);
             let better = best.is_none_or(|(_, known)| {
-                if bold { worth.value > known.value } else { worth.gain / worth.grams > known.gain / known.grams }
+                if bold {
+                    worth.value > known.value
+                } else {
+                    worth.gain / worth.grams > known.gain / known.grams
+                }
             });
             if worth.value > 0.0 && better {
                 best = Some((at, worth));

@@ -55,11 +55,10 @@ impl Strategy {
         }
         let rank = self.rank(trial, REDUCTION);
         let (Some((own, price)), true) = (self.promise(trial), self.warm) else {
-            let beginning = self.cold_choice(trial);
-            if let Some(launch) = beginning {
+            if let Some(launch) = self.cold_choice(trial) {
                 return go_on(launch, Why::ColdStart);
             }
-            // Nothing to go on from later: the best of those seen at the rung go on.
+            // What cannot be resumed goes on now or never: the best of those seen at the rung do.
             return match rank {
                 Some(rank) if !self.setting.resumable && rank.place < rank.keep => {
                     go_on(Launch { to: next, price: 0.0, warm: false }, Why::Rank(rank))
@@ -67,9 +66,7 @@ impl Strategy {
                 Some(rank) if !self.setting.resumable => {
                     Judgement { word: Word::Stop, launch: None, why: Why::Rank(rank) }
                 }
-                Some(_) | None => {
-                    Judgement { word: self.set_aside(), launch: None, why: Why::ColdStart }
-                }
+                Some(_) | None => Judgement { word: self.set_aside(), launch: None, why: Why::ColdStart },
             };
         };
         let best_use = self.choose_for(Some(trial));
@@ -118,11 +115,7 @@ impl Strategy {
         }
         if self.is_audited(trial) {
             let launch = Launch { to: self.last_rung(), ..launch };
-            return Judgement {
-                word: Word::Continue,
-                launch: Some(launch),
-                why: Why::Audit(own, against),
-            };
+            return Judgement { word: Word::Continue, launch: Some(launch), why: Why::Audit(own, against) };
         }
         Judgement { word: Word::Stop, launch: None, why: Why::Gain(own, against) }
     }
@@ -135,7 +128,10 @@ impl Strategy {
 
     /// Does the cold start take the trial further?
     fn cold_choice(&self, trial: usize) -> Option<Launch> {
-        let choice = if self.warm { None } else { self.cold_start(Some(trial)) }?;
+        if self.warm || !self.setting.resumable {
+            return None;
+        }
+        let choice = self.cold_start(Some(trial))?;
         (choice.what == What::Resume(trial)).then(|| choice.launch())
     }
 
@@ -194,7 +190,9 @@ impl Strategy {
         let (mean, sd) = (forecast.end(), forecast.end_sd());
         let value = |z: f64| model.warp.value(mean + z * sd);
         let gains: Vec<f64> = (0..NODES)
-            .map(|node| one.payoff.at(mean + sd * normal_quantile((f64::from(node) + 0.5) / f64::from(NODES))))
+            .map(|node| {
+                one.payoff.at(mean + sd * normal_quantile((f64::from(node) + 0.5) / f64::from(NODES)))
+            })
             .collect();
         let average = gains.iter().sum::<f64>() / f64::from(NODES);
         let variance = gains.iter().map(|gain| (gain - average).powi(2)).sum::<f64>() / f64::from(NODES);

@@ -40,7 +40,8 @@ pub use knobs::Knobs;
 pub use model::FitTask;
 use model::{Model, by_best, fit_task};
 pub use setting::{
-    Against, By, Choice, Fate, FirstPrice, Goal, Judgement, Launch, Promise, Rank, Seen, Setting, What, Why, Word,
+    Against, By, Choice, Fate, FirstPrice, Goal, Judgement, Launch, Promise, Rank, Seen, Setting, What, Why,
+    Word,
 };
 use trials::{Place, Trial};
 use worth::Frame;
@@ -309,8 +310,7 @@ impl Strategy {
         let about = (self.encoding.axes(), self.rungs.as_slice());
         let parameters = Parameters::from_logs(logs.to_vec(), self.encoding.axes().len());
         let is_known = self.setting.objectives.get(objective) == Some(&Goal::Reported);
-        let build =
-            |parameters| Model::build(objective, &parameters, about, &self.trials, &self.knobs);
+        let build = |parameters| Model::build(objective, &parameters, about, &self.trials, &self.knobs);
         let Some(model) = parameters.filter(|_| is_known).and_then(build) else { return };
         self.models.retain(|model| model.objective != objective);
         self.models.push(model);
@@ -319,7 +319,8 @@ impl Strategy {
         if !self.single() {
             self.frame = Some(self.new_frame());
         }
-        if self.price.is_none() && self.emissions.is_some() {
+        // The more of the beginning is seen, the better is its spread known.
+        if self.setting.price.is_none() && !self.warm && self.emissions.is_some() {
             let first = self.worth_of_a_training();
             self.price = Some(first.price);
             self.first_price = Some(first);

@@ -104,10 +104,7 @@ impl Strategy {
 }
 
 fn grid_size(space: &Space) -> u64 {
-    let sizes = space
-        .parameters()
-        .iter()
-        .map(|parameter| count(&parameter.distribution).unwrap_or(u64::MAX));
+    let sizes = space.parameters().iter().map(|parameter| count(&parameter.distribution).unwrap_or(u64::MAX));
     sizes.fold(1, u64::saturating_mul)
 }
 

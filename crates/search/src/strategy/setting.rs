@@ -101,10 +101,13 @@ pub struct FirstPrice {
 
 impl FirstPrice {
     /// What a whole training is to gain, in words.
-    pub fn in_words(&self, objective: &str) -> String {
+    pub fn in_words(&self) -> String {
         let share = self.share * 100.0;
         match self.spread {
-            Some(spread) => format!("{share:.0} % of the first trials' spread in {objective} ({spread:.3e})"),
+            Some(spread) if (1e-3..1e6).contains(&spread) => {
+                format!("{share:.0} % of the first trials' spread, {spread:.4},")
+            }
+            Some(spread) => format!("{share:.0} % of the first trials' spread, {spread:.3e},"),
             None => format!("{share:.0} % of the hypervolume"),
         }
     }

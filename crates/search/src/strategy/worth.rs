@@ -124,10 +124,7 @@ impl Strategy {
     ) -> Others {
         let Stake::Front { frame, .. } = stake else { return Vec::new() };
         let nodes = |at: usize| match self.setting.objectives[at] {
-            Goal::Grams => NODES
-                .iter()
-                .map(|z| frame.place(at, whole * (spread * z).exp()))
-                .collect(),
+            Goal::Grams => NODES.iter().map(|z| frame.place(at, whole * (spread * z).exp())).collect(),
             Goal::Reported => match self.models.iter().find(|model| model.objective == at) {
                 Some(model) => {
                     let known = trial.and_then(|trial| model.known(trial));

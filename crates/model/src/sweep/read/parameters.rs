@@ -7,7 +7,7 @@ use super::conditions;
 use super::distributions::distribution;
 use super::fields::{Field, Fields};
 use crate::document::{Content, Findings};
-use crate::{Condition, Distribution, Forbidden, Sampler, Parameter, Space};
+use crate::{Condition, Distribution, Forbidden, Parameter, Sampler, Space};
 
 /// The search keeps every parameter of every trial in memory and in the database.
 const MOST_PARAMETERS: usize = 1000;
@@ -27,7 +27,11 @@ pub(super) struct Draft<'n> {
 }
 
 /// Reads `parameters` and `forbidden`. `None` if something was wrong.
-pub(super) fn space(findings: &mut Findings<'_>, file: &Fields<'_>, method: Option<Sampler>) -> Option<Space> {
+pub(super) fn space(
+    findings: &mut Findings<'_>,
+    file: &Fields<'_>,
+    method: Option<Sampler>,
+) -> Option<Space> {
     let before = findings.error_count();
     let hint = "add what is searched: `parameters: {lr: {min: 0.001, max: 0.1}}`";
     let field = file.require(findings, "parameters", hint);

@@ -6,7 +6,8 @@ use super::fields::{Field, Fields};
 use super::units;
 use crate::document::{Content, Findings};
 use crate::{
-    Budget, CarbonSpec, Defer, GainPerKg, PruneSpec, Pruner, Resource, Resources, Retry, RetryAction, RetryRule,
+    Budget, CarbonSpec, Defer, GainPerKg, PruneSpec, Pruner, Resource, Resources, Retry, RetryAction,
+    RetryRule,
 };
 
 /// Warns that a legal key changes nothing in this version.
@@ -133,8 +134,9 @@ pub(super) fn prune(findings: &mut Findings<'_>, file: &Fields<'_>, resource: &R
     if is_open { switched_off(prune) } else { prune }
 }
 
-fn switched_off(prune: PruneSpec) -> PruneSpec {
-    PruneSpec { rule: Pruner::None, gain_per_kg: None, ..prune }
+fn switched_off(mut prune: PruneSpec) -> PruneSpec {
+    (prune.rule, prune.gain_per_kg) = (Pruner::None, None);
+    prune
 }
 
 /// W&B's `early_terminate`: Hyperband, with its `min_iter` as grace. How many brackets there are follows from `resource`.
