@@ -1,9 +1,8 @@
 //! Numbers in, numbers out: what the search computes with. Knows no trial and depends on nothing here.
 //!
-//! To know: [`Prediction`] (where a learning curve ends, with its spread), [`hypervolume`] with
-//! [`hypervolume_gain`], [`pareto_order`], and [`Sobol`]. Everywhere, smaller is better.
+//! To know: [`CurveProcess`] (where learning curves end, with their spread), [`staged`] (what it is worth to let one go on),
+//! [`Region`] (hypervolume improvement), [`pareto_order`], and [`Sobol`]. Everywhere, smaller is better.
 
-mod curve;
 mod curve_process;
 mod ehvi;
 mod factor;
@@ -17,7 +16,6 @@ mod staged;
 mod tpe;
 mod warp;
 
-pub use curve::{Point, Prediction, predict};
 pub use curve_process::{Axis, CurveProcess, Forecast, MAX_RUNGS, Observation, Parameters, fit};
 pub use ehvi::{Profile, Region};
 pub use hypervolume::{hypervolume, hypervolume_gain};

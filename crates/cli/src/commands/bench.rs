@@ -162,12 +162,17 @@ fn as_table(summaries: &[Summary], several: bool) -> String {
     let width = summaries.iter().map(|one| one.task.len()).chain([14]).max().unwrap_or(14);
     let cells = |values: [f64; MARKS.len()]| values.map(cell).concat();
     let heads = MARKS.map(|mark| format!("{:>8}", format!("@{mark}"))).concat();
-    let mut text = format!("{:width$}{heads}  seeds  below 5 %\n", "task");
+    let judged = summaries.iter().any(|one| one.doomed.0 > 0);
+    let ended = if judged { "  ended  winners       expected" } else { "" };
+    let mut text = format!("{:width$}{heads}  seeds  below 5 %{ended}\n", "task");
     for one in summaries {
         let regret = one.regret.map(|[median, _, _]| if one.has_scale { median } else { f64::NAN });
         let values = if several { one.volume } else { regret };
         let below = one.below.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share));
-        let _ = writeln!(text, "{:width$}{}  {:>5}  {below:>9}", one.task, cells(values), one.seeds);
+        let (doomed, winners, expected, half) = one.doomed;
+        let ended = format!("  {doomed:>5}  {winners:>7}  {expected:>6.1} ± {half:>4.1}");
+        let ended = if judged { ended.as_str() } else { "" };
+        let _ = writeln!(text, "{:width$}{}  {:>5}  {below:>9}{ended}", one.task, cells(values), one.seeds);
     }
     let (name, values) = if several {
         let count = summaries.len().max(1) as f64;
@@ -182,6 +187,13 @@ fn as_table(summaries: &[Summary], several: bool) -> String {
         text,
         "{what} by full trainings (FTE) of carbon spent; below 5 %: outcomes under their stated 5 % quantile"
     );
+    if judged {
+        let _ = writeln!(
+            text,
+            "ended: trials not worth their carbon; winners: those that the table says would have become the best; expected: as \
+             stated when they were ended"
+        );
+    }
     text
 }
 
@@ -189,7 +201,7 @@ fn as_table(summaries: &[Summary], several: bool) -> String {
 fn as_csv(tables: &[Table], runs: &[Run]) -> String {
     let marks = |what: &str| MARKS.map(|mark| format!("{what}@{mark}")).join(",");
     let mut text = format!(
-        "engine,task,seed,fte_g,spent_g,stopped_fte,trials,epochs,completed,best,held,below,{},{},trace\n",
+        "engine,task,seed,fte_g,spent_g,stopped_fte,trials,epochs,completed,best,held,below,{},{},doomed,winners,winners_expected,trace\n",
         marks("nr"),
         marks("hv")
     );
@@ -203,7 +215,7 @@ fn as_csv(tables: &[Table], runs: &[Run]) -> String {
             outcome.trace.iter().map(|(grams, error)| format!("{grams:.6}:{error:.6}")).collect();
         let _ = writeln!(
             text,
-            "gramwise,{},{seed},{},{},{stopped},{},{},{},{},{held},{below},{},{},{}",
+            "gramwise,{},{seed},{},{},{stopped},{},{},{},{},{held},{below},{},{},{},{},{:.6},{}",
             table.task,
             table.fte,
             outcome.spent,
@@ -213,6 +225,9 @@ fn as_csv(tables: &[Table], runs: &[Run]) -> String {
             outcome.best,
             list(outcome.regret),
             list(outcome.volume),
+            outcome.doomed,
+            outcome.winners,
+            outcome.winners_expected,
             trace.join(" ")
         );
     }
@@ -232,7 +247,8 @@ fn as_json(tables: &[Table], runs: &[Run]) -> anyhow::Result<String> {
             "stopped_g": outcome.stopped_at, "trials": outcome.trials, "epochs": outcome.epochs,
             "completed": outcome.completed, "best": outcome.best, "regret_by_fte": by_mark(outcome.regret),
             "hypervolume_by_fte": by_mark(outcome.volume), "quantiles_held": held, "quantiles_failed": below,
-            "improvements": outcome.trace,
+            "doomed": outcome.doomed, "winners_doomed": outcome.winners,
+            "winners_doomed_expected": outcome.winners_expected, "improvements": outcome.trace,
         }))
     };
     let all: Vec<serde_json::Value> = runs.iter().filter_map(one).collect();

@@ -13,18 +13,35 @@ pub struct AskTell {
     given: Option<Choice>,
     /// Trials are judged where they run.
     in_place: bool,
+    doomed: Vec<Doomed>,
+}
+
+/// A trial that was not worth its carbon, and what was expected of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Doomed {
+    /// Which.
+    pub trial: usize,
+    /// The probability that it ends better than the best so far.
+    pub chance: f64,
+    /// The best so far.
+    pub best: f64,
 }
 
 impl AskTell {
     /// Around a strategy.
     pub fn new(strategy: Strategy) -> Self {
-        Self { strategy, given: None, in_place: false }
+        Self { strategy, given: None, in_place: false, doomed: Vec::new() }
     }
 
     /// Weighs trials at their rungs without a pause, by [`Strategy::judge`].
     #[must_use]
     pub fn in_place(self) -> Self {
         Self { in_place: true, ..self }
+    }
+
+    /// Trials that were found not to be worth their carbon, in order.
+    pub fn doomed(&self) -> &[Doomed] {
+        &self.doomed
     }
 
     /// The strategy.
@@ -74,6 +91,10 @@ impl AskTell {
         }
         self.fit(false);
         let judgement = self.strategy.judge(trial);
+        if let (Why::Audit(own, _), _) | (Why::Gain(own, _), Word::Stop) = (&judgement.why, judgement.word) {
+            let best = self.strategy.best_whole().map_or(f64::INFINITY, |(_, best)| best);
+            self.doomed.push(Doomed { trial, chance: own.chance, best });
+        }
         if matches!(judgement.why, Why::Audit(..)) {
             self.strategy.audited(trial);
         }

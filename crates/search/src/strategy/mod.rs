@@ -32,7 +32,7 @@ use gramwise_surrogate::{MAX_RUNGS, Parameters};
 use rand::seq::SliceRandom;
 
 use crate::rng::{Purpose, rng};
-pub use ask_tell::AskTell;
+pub use ask_tell::{AskTell, Doomed};
 use calibration::Calibration;
 use emissions::{Burnt, Emissions};
 use encoding::Encoding;

@@ -9,7 +9,7 @@ mod table;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
-use gramwise_search::strategy::{AskTell, Fate, Seen, What, Word};
+use gramwise_search::strategy::{AskTell, Doomed, Fate, Seen, What, Word};
 
 pub use summary::{Summary, plot};
 use table::volume;
@@ -50,6 +50,14 @@ pub struct Outcome {
     pub trace: Vec<(f64, f64)>,
     /// Grams at which the search ended by itself.
     pub stopped_at: Option<f64>,
+    /// Trials that were found not to be worth their carbon.
+    pub doomed: u32,
+    /// Those of them that would have ended better than the best then.
+    pub winners: u32,
+    /// As many were expected to,
+    pub winners_expected: f64,
+    /// with this variance, if they were independent.
+    pub winners_variance: f64,
 }
 
 /// An epoch that ends at a virtual time. Ordered by time, then by when it was begun.
@@ -87,6 +95,7 @@ pub fn replay(table: &Table, searcher: &mut AskTell, course: &Course) -> Result<
     // What was reached stands, also at marks that an early end did not come to.
     run.mark(run.budget * (1.0 + 1e-9));
     run.outcome.seconds = run.now;
+    run.count_winners(searcher.doomed());
     Ok(run.outcome)
 }
 
@@ -135,8 +144,24 @@ impl<'a> Run<'a> {
                 volume: [0.0; 7],
                 trace: Vec::new(),
                 stopped_at: None,
+                doomed: 0,
+                winners: 0,
+                winners_expected: 0.0,
+                winners_variance: 0.0,
             },
         }
+    }
+
+    /// Of the trials that were doomed: how many would have become the best, by the table, and how many were expected to.
+    fn count_winners(&mut self, doomed: &[Doomed]) {
+        for one in doomed {
+            let (row, _) = self.trials[one.trial];
+            let end = self.table.curves[row].errors.iter().copied().fold(f64::INFINITY, f64::min);
+            self.outcome.winners += u32::from(end < one.best);
+            self.outcome.winners_expected += one.chance;
+            self.outcome.winners_variance += one.chance * (1.0 - one.chance);
+        }
+        self.outcome.doomed = u32::try_from(doomed.len()).unwrap_or(u32::MAX);
     }
 
     /// Notes what stood at the marks that `upto` grams pass.
