@@ -21,7 +21,7 @@ carbon: {zone: FR}
 ---
 
 $ gramwise check sweep.yaml
-sweep.yaml: sweep `tiny`, 1 hyperparameters searched, objectives val_error, epoch up to 3
+sweep.yaml: sweep `tiny`, 1 hyperparameters searched by grid, trials ended early by gain-per-kg, objectives val_error, epoch up to 3
 
 # Data goes to stdout, talk to stderr.
 $ gramwise run sweep.yaml --no-gpu --slots 1

@@ -143,6 +143,8 @@ pub(crate) struct RunArgs {
     /// Begin a new sweep even if an unfinished one of the same file is there.
     #[arg(long)]
     pub(crate) new: bool,
+    #[command(flatten)]
+    pub(crate) methods: Methods,
     /// The time a trial has between SIGTERM and SIGKILL.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) grace: std::time::Duration,
@@ -150,6 +152,17 @@ pub(crate) struct RunArgs {
     pub(crate) devices: Devices,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// Words of the sweep file that the command line overrules.
+#[derive(Debug, Args)]
+pub(crate) struct Methods {
+    /// How configurations are proposed, whatever the file's `method` says.
+    #[arg(long, value_enum)]
+    pub(crate) sampler: Option<SamplerArg>,
+    /// How trials are ended early, whatever the file's `prune` says.
+    #[arg(long, value_enum)]
+    pub(crate) pruner: Option<PrunerArg>,
 }
 
 /// What `bench` takes.

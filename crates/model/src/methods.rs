@@ -60,6 +60,17 @@ impl Sampler {
 }
 
 impl Pruner {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GainPerKg => "gain-per-kg",
+            Self::None => "none",
+            Self::Median => "median",
+            Self::Asha => "asha",
+            Self::Hyperband => "hyperband",
+        }
+    }
+
     /// All, with their names.
     pub const ALL: [(&'static str, Self); 5] = [
         ("gain-per-kg", Self::GainPerKg),

@@ -185,6 +185,19 @@ impl Distribution {
         }
     }
 
+    /// Can a grid list its values? Steps between bounds are finitely many.
+    pub fn is_listed(&self) -> bool {
+        match self {
+            Self::Constant(_) | Self::Categorical { .. } | Self::IntUniform { .. } => true,
+            Self::Uniform { .. } | Self::LogUniform { .. } | Self::Normal { .. } | Self::LogNormal { .. } => {
+                false
+            }
+            Self::Quantized { inner, .. } => {
+                matches!(**inner, Self::Uniform { .. } | Self::LogUniform { .. })
+            }
+        }
+    }
+
     /// Is there more than one value to choose from?
     pub fn is_searched(&self) -> bool {
         match self {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gramwise_carbon::{GramsCo2e, Joules, Pue};
 use serde::{Deserialize, Serialize};
 
-use crate::{Constraint, Objective, Problems, Pruner, Sampler, Space};
+use crate::{Constraint, Objective, Parameter, Problems, Pruner, Sampler, Space};
 
 /// A legal sweep. Built by [`SweepSpec::from_yaml`] only; what holds one need not check it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -186,6 +186,37 @@ impl SweepSpec {
     /// Never: the reader refuses a sweep without an objective.
     pub fn primary(&self) -> &Objective {
         self.objectives.first().expect("a legal sweep has an objective")
+    }
+
+    /// The same sweep with another sampler or pruner. `Err` says what keeps it from that.
+    pub fn with(mut self, sampler: Option<Sampler>, pruner: Option<Pruner>) -> Result<Self, String> {
+        if let Some(sampler) = sampler {
+            let unlisted = |parameter: &&Parameter| !parameter.distribution.is_listed();
+            let parameter = self.space.parameters().iter().find(unlisted);
+            if let (Sampler::Grid, Some(parameter)) = (sampler, parameter) {
+                return Err(format!(
+                    "the sampler grid needs a list of values for `{}`\nhint: `values: [...]`, or a range with `q`",
+                    parameter.name
+                ));
+            }
+            self.method = sampler;
+        }
+        if let Some(pruner) = pruner {
+            if self.resource.is_open() && pruner != Pruner::None {
+                return Err(format!(
+                    "the pruner {} needs `resource`: how far a trial is cannot be told without\n\
+                     hint: add for example `resource: {{name: epoch, max: 30}}`",
+                    pruner.name()
+                ));
+            }
+            self.prune.rule = pruner;
+            self.prune.gain_per_kg = if pruner == Pruner::GainPerKg {
+                self.prune.gain_per_kg.or(Some(GainPerKg::Auto))
+            } else {
+                None
+            };
+        }
+        Ok(self)
     }
 
     /// The first step at which a trial may be judged: `resource.min` or `prune.grace`, whichever is later.

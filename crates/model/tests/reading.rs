@@ -105,6 +105,20 @@ fn a_rule_of_pruning_is_chosen_by_name() {
 }
 
 #[test]
+fn the_command_line_overrules_methods() {
+    let (spec, _) = SweepSpec::from_yaml(DIGITS).unwrap_or_else(|error| panic!("{error}"));
+    let other = spec.clone().with(Some(Sampler::Tpe), Some(Pruner::Asha)).unwrap();
+    assert_eq!((other.method, other.prune.rule, other.prune.gain_per_kg), (Sampler::Tpe, Pruner::Asha, None));
+    let back = other.with(None, Some(Pruner::GainPerKg)).unwrap();
+    assert_eq!(back.prune.gain_per_kg, Some(GainPerKg::Auto));
+    let refused = spec.with(Some(Sampler::Grid), None).unwrap_err();
+    assert!(refused.contains("`lr`") && refused.contains("hint: "), "{refused}");
+    let (open, _) = SweepSpec::from_yaml(WANDB).unwrap_or_else(|error| panic!("{error}"));
+    assert!(open.clone().with(None, Some(Pruner::None)).is_ok());
+    assert!(open.with(None, Some(Pruner::Median)).unwrap_err().contains("`resource`"));
+}
+
+#[test]
 fn a_program_alone_gets_the_usual_command() {
     let text = "program: train.py\nmetric: {name: loss}\nrun_cap: 3\nparameters: {x: {values: [1, 2]}}\n";
     let (spec, warnings) = SweepSpec::from_yaml(text).unwrap_or_else(|error| panic!("{error}"));

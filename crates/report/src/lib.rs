@@ -16,7 +16,6 @@ mod explain;
 mod explain_words;
 mod history;
 mod json;
-mod normal;
 mod output;
 mod pareto;
 mod pruning;
@@ -29,6 +28,7 @@ mod table;
 mod text;
 mod trials;
 pub mod units;
+mod winners;
 mod words;
 
 pub use accounts::{Accounts, Balance, ByProvenance};

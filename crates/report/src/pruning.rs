@@ -1,14 +1,13 @@
 //! What pruning saved, and what it may have cost.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use gramwise_carbon::{Energy, Interval, half_width};
 use gramwise_model::rows::{DecisionRow, SweepRecord, TrialRow, TrialState, Verdict};
-use gramwise_model::{Because, GainEstimate, Guard, TrialId};
+use gramwise_model::{Because, GainEstimate, TrialId};
 use serde::Serialize;
 
-use crate::normal::probability_below;
-use crate::pareto;
+use crate::winners::winners;
 
 /// What pruning saved, by the predictions it was decided on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,9 +29,15 @@ pub struct Pruning {
     pub paused: u64,
     /// Doomed trials that ran on, so that the regret of pruning is measured.
     pub audited: u64,
-    /// Expected number of pruned and paused trials that would have become the best by the primary objective
-    /// (better by more than its `meaningful`, where that is stated). `null` where no prediction says so.
+    /// Those of them that ended better than the best trial when they were doomed.
+    pub audited_winners: u64,
+    /// Expected number of pruned trials that would have ended better, by the primary objective, than the best trial when they
+    /// were pruned. `null` where trials were pruned and no prediction says so.
     pub expected_winners_pruned: Option<f64>,
+    /// Lower bound of 95 %.
+    pub expected_winners_low: Option<u64>,
+    /// Upper bound.
+    pub expected_winners_high: Option<u64>,
     /// Trials that the expectation is over.
     pub expected_winners_trials: u64,
 }
@@ -44,10 +49,9 @@ pub(crate) fn pruning(record: &SweepRecord) -> Pruning {
     let sum_avoided = sum(&left);
     let (relative, from) = relative_error(record);
     let bounds = Interval::around(sum_avoided, relative);
-    let best = best_value(record);
-    let chances: Vec<f64> =
-        given_up.iter().filter_map(|because| chance_to_win(record, best, because)).collect();
+    let winners = winners(record);
     let in_state = |state| record.trials.iter().filter(|trial| trial.state == state).count() as u64;
+    let is_known = winners.of > 0 || in_state(TrialState::Pruned) == 0;
     Pruning {
         avoided_g: known.then_some(sum_avoided),
         avoided_low_g: known.then_some(bounds.low),
@@ -56,9 +60,12 @@ pub(crate) fn pruning(record: &SweepRecord) -> Pruning {
         avoided_trials: left.len() as u64,
         pruned: in_state(TrialState::Pruned),
         paused: in_state(TrialState::Paused),
-        audited: audited(record),
-        expected_winners_pruned: (given_up.is_empty() || !chances.is_empty()).then(|| sum(&chances)),
-        expected_winners_trials: chances.len() as u64,
+        audited: winners.audited,
+        audited_winners: winners.audited_winners,
+        expected_winners_pruned: is_known.then_some(winners.expected),
+        expected_winners_low: is_known.then_some(winners.low),
+        expected_winners_high: is_known.then_some(winners.high),
+        expected_winners_trials: winners.of,
     }
 }
 
@@ -135,23 +142,6 @@ fn sum(parts: &[f64]) -> f64 {
     parts.iter().fold(0.0, |sum, part| sum + part)
 }
 
-/// What the best trial known now has of the primary objective.
-fn best_value(record: &SweepRecord) -> Option<f64> {
-    let primary = record.sweep.spec.objectives.first()?;
-    pareto::best(record)?.metrics.get(&primary.name)?.finite()
-}
-
-/// The chance that the trial's final value beats the best one; where no trial has completed, the one that the
-/// decision was taken against.
-fn chance_to_win(record: &SweepRecord, best: Option<f64>, because: &Because) -> Option<f64> {
-    let estimate = estimate(because)?;
-    let primary = record.sweep.spec.objectives.first()?;
-    let best = best.or_else(|| estimate.incumbent_values.get(&primary.name).copied())?;
-    let goal = primary.cost(best) - primary.meaningful.unwrap_or(0.0);
-    let chance = probability_below(goal, primary.cost(estimate.predicted), estimate.predicted_sd);
-    chance.is_finite().then_some(chance)
-}
-
 /// How far such predictions are from the truth, relative to it, and where that is known from: twice the root
 /// mean square error of the earliest prediction of each completed trial, held against what the trial then
 /// burnt. The errors of one sweep share their causes, so they are not taken to average out over its trials.
@@ -192,9 +182,4 @@ fn back_test(record: &SweepRecord, trial: &TrialRow, predicted: &GainEstimate) -
     let burnt = trial.booked.co2e.grams().get() * steps_left as f64 / last as f64;
     let error = burnt / to_last(predicted) - 1.0;
     error.is_finite().then_some(error)
-}
-
-fn audited(record: &SweepRecord) -> u64 {
-    let audit = |row: &&DecisionRow| matches!(row.because, Because::Guarded { guard: Guard::Audit, .. });
-    record.decisions.iter().filter(audit).map(|row| row.trial).collect::<BTreeSet<_>>().len() as u64
 }

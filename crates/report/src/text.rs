@@ -196,19 +196,21 @@ fn pruning(screen: &mut Screen, report: &Report) {
         let from = words::counted(pruning.avoided_trials, "trial");
         let bounds = format!("between {} and {}: {}", mass(low), mass(high), pruning.avoided_interval_from);
         screen.say("pruning", &format!("avoided {} predicted for {from} ({bounds})", mass(avoided)));
-        screen.more(&match pruning.expected_winners_pruned {
-            Some(winners) => format!(
-                "expected winners pruned: {} (of {} with a prediction)",
+        let bounds = pruning.expected_winners_low.zip(pruning.expected_winners_high);
+        screen.more(&match (pruning.expected_winners_pruned, bounds) {
+            (Some(winners), Some((low, high))) => format!(
+                "expected winners pruned: {} ({low} to {high} at about 95 %; of {} with a prediction)",
                 number(winners),
                 words::counted(pruning.expected_winners_trials, "trial")
             ),
-            None => "expected winners pruned: unknown".to_owned(),
+            (Some(_), None) | (None, _) => "expected winners pruned: unknown".to_owned(),
         });
     }
     if pruning.audited > 0 {
         screen.more(&format!(
-            "{} ran on to audit the pruning",
-            words::counted(pruning.audited, "doomed trial")
+            "{} ran on to audit the pruning, {} of them became the best",
+            words::counted(pruning.audited, "doomed trial"),
+            pruning.audited_winners
         ));
     }
 }

@@ -21,7 +21,7 @@ pub use ehvi::{Profile, Region};
 pub use hypervolume::{hypervolume, hypervolume_gain};
 pub use loglinear::{LogLinear, LogRow};
 pub use normal::{
-    expected_improvement, log_expected_improvement, normal_cdf, normal_density, normal_quantile,
+    expected_improvement, log_expected_improvement, normal_cdf, normal_density, normal_quantile, student_cdf,
 };
 pub use pareto::{dominates, front, pareto_order};
 pub use sobol::{MAX_DIMENSIONS, Sobol};

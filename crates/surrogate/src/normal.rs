@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use statrs::function::erf::erfc;
 
 /// Terms of the continued fraction of [`log_improvement`]; at `u = -1` their error is below 1e-15.
@@ -21,6 +21,14 @@ pub fn normal_density(z: f64) -> f64 {
 /// The standard normal's distribution function.
 pub fn normal_cdf(z: f64) -> f64 {
     0.5 * erfc(-z * FRAC_1_SQRT_2)
+}
+
+/// Student's distribution function with so many degrees of freedom, which must be positive.
+///
+/// # Panics
+/// If they are not.
+pub fn student_cdf(value: f64, degrees: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, degrees).expect("degrees of freedom are positive").cdf(value)
 }
 
 /// Expected improvement below `best` of a normal value (Jones, Schonlau and Welch 1998, equation 15):

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gramwise_model::SweepSpec;
 
-use crate::args::Common;
+use crate::args::{Common, Methods};
 use crate::exit::{Exit, Failure};
 use crate::output::{colour_on_stderr, print};
 use crate::sweep_file::{Severity, render};
@@ -16,9 +16,11 @@ pub(super) fn check(common: &Common, file: &Path) -> anyhow::Result<Exit> {
         spec.space.parameters().iter().filter(|parameter| parameter.distribution.is_searched()).count();
     let objectives: Vec<&str> = spec.objectives.iter().map(|objective| objective.name.as_str()).collect();
     print(&format!(
-        "{}: sweep `{}`, {searched} hyperparameters searched, objectives {}, {}\n",
+        "{}: sweep `{}`, {searched} hyperparameters searched by {}, trials ended early by {}, objectives {}, {}\n",
         file.display(),
         spec.name,
+        spec.method.name(),
+        spec.prune.rule.name(),
         objectives.join(" and "),
         if spec.resource.is_open() {
             "each trial to its own end".to_owned()
@@ -27,6 +29,12 @@ pub(super) fn check(common: &Common, file: &Path) -> anyhow::Result<Exit> {
         },
     ))?;
     Ok(Exit::Success)
+}
+
+/// The sweep with what the command line overrules.
+pub(super) fn overruled(spec: SweepSpec, methods: &Methods) -> anyhow::Result<SweepSpec> {
+    spec.with(methods.sampler.map(Into::into), methods.pruner.map(Into::into))
+        .map_err(|what| Failure::error(Exit::WrongInput, what))
 }
 
 /// Reads a sweep file or fails with everything that is wrong with it; warnings go to stderr.

@@ -25,7 +25,7 @@ use crate::progress::Progress;
 
 /// Runs a sweep to its end, or until Ctrl-C; then the same command resumes it.
 pub(super) fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
-    let spec = check::read(&args.file, common.quiet)?;
+    let spec = check::overruled(check::read(&args.file, common.quiet)?, &args.methods)?;
     let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)?;
     let meter = HostMeter::probe(&doctor::options(&args.devices))?;
     enough_devices(&spec, &meter)?;

@@ -134,17 +134,24 @@ fn what_pruning_avoided_is_unknown_without_a_prediction_and_nothing_without_prun
 }
 
 #[test]
-fn expected_winners_follow_the_normal_distribution() {
+fn expected_winners_are_the_stated_chances_corrected_by_audits() {
     let mut record = record();
-    // Predicted 0.112 with a deviation of 0.0471; the best has 0.0183 and 0.002 more would matter: z = -2.03185.
+    // Trial 5 was pruned with a chance of 2.1 %; trial 10 is under audit and not through.
+    record.trials[9].state = TrialState::Running;
     let winners = report(&record).pruning;
-    assert!((winners.expected_winners_pruned.unwrap() - 0.021_084).abs() < 1e-5);
-    assert_eq!(winners.expected_winners_trials, 1);
-    // Predicted to end exactly where it starts to matter: as likely as not.
-    let even = GainEstimate { predicted: 0.0163, ..estimate() };
-    record.decisions.retain(|row| row.trial != TrialId(5));
-    record.trials[4].because = Some(Because::Gain(even));
-    assert!((report(&record).pruning.expected_winners_pruned.unwrap() - 0.5).abs() < 1e-6);
+    assert!((winners.expected_winners_pruned.unwrap() - 0.021).abs() < 1e-12);
+    assert_eq!((winners.expected_winners_trials, winners.audited, winners.audited_winners), (1, 1, 0));
+    assert_eq!((winners.expected_winners_low, winners.expected_winners_high), (Some(0), Some(0)));
+    // It comes to its end better than trial 2, against a chance of 2.1 %: the stated chances were too low.
+    record.trials[9].state = TrialState::Completed;
+    record.trials[9].metrics.insert("val_error".to_owned(), Metric::Finite(0.01));
+    let winners = report(&record).pruning;
+    assert_eq!(winners.audited_winners, 1);
+    assert!((winners.expected_winners_pruned.unwrap() - 0.021 * 2.0 / 1.021).abs() < 1e-12);
+    // It comes to its end no better: they were a little too high.
+    record.trials[9].metrics.insert("val_error".to_owned(), Metric::Finite(0.02));
+    let winners = report(&record).pruning;
+    assert!((winners.expected_winners_pruned.unwrap() - 0.021 / 1.021).abs() < 1e-12);
 }
 
 #[test]

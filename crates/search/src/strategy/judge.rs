@@ -5,7 +5,7 @@
 //! the price of a gram at all, it ends.
 
 use gramwise_model::{Pruner, TrialId};
-use gramwise_surrogate::{normal_cdf, normal_quantile};
+use gramwise_surrogate::{normal_quantile, student_cdf};
 use rand::RngExt;
 
 use super::Strategy;
@@ -202,7 +202,11 @@ impl Strategy {
             gain_sd: variance.sqrt(),
             grams: worth.grams,
             grams_to_last: one.grams[one.from..].iter().sum(),
-            chance: if best.is_finite() { normal_cdf((model.warp.score(best) - mean) / sd) } else { 1.0 },
+            chance: if best.is_finite() {
+                student_cdf((model.warp.score(best) - mean) / sd, self.knobs.tail)
+            } else {
+                1.0
+            },
             predicted: value(0.0),
             predicted_low: value(-1.645),
             predicted_high: value(1.645),

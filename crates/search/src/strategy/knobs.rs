@@ -48,6 +48,8 @@ pub struct Knobs {
     pub tie: f64,
     /// One decision in so many takes what is worth most, whatever it costs; 0 for none.
     pub bold: u64,
+    /// Degrees of freedom of the tail in which a trial's chance to become the best lies.
+    pub tail: f64,
     /// Is a trial that was stopped worth what it had reached?
     pub bank: bool,
 }
@@ -77,6 +79,7 @@ impl Default for Knobs {
             drought: 0.5,
             tie: 1.0,
             bold: 4,
+            tail: 5.0,
             bank: true,
         }
     }
@@ -114,11 +117,12 @@ impl Knobs {
             "drought" => self.drought = value,
             "tie" => self.tie = value,
             "bold" => self.bold = count as u64,
+            "tail" => self.tail = value,
             "bank" => self.bank = value > 0.0,
             _ => {
                 return Err(format!(
                     "no knob `{name}`; there are: random, near, near_best, near_scale, shortlist, full, paused, rows, fit_rows, \
-                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, tie, bold, bank"
+                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, tie, bold, tail, bank"
                 ));
             }
         }

@@ -49,12 +49,7 @@ impl Summary {
             below: (held > 0).then(|| below as f64 / held as f64),
             doomed: outcomes.iter().fold((0, 0, 0.0, 0.0), |sums, (outcome, _)| {
                 let half = (f64::powi(sums.3 / 1.96, 2) + outcome.winners_variance).sqrt() * 1.96;
-                (
-                    sums.0 + outcome.doomed,
-                    sums.1 + outcome.winners,
-                    sums.2 + outcome.winners_expected,
-                    half,
-                )
+                (sums.0 + outcome.doomed, sums.1 + outcome.winners, sums.2 + outcome.winners_expected, half)
             }),
         })
     }

@@ -142,25 +142,9 @@ fn unique_names(findings: &mut Findings<'_>, drafts: &[Draft<'_>]) {
 }
 
 fn on_a_grid(findings: &mut Findings<'_>, draft: &Draft<'_>) {
-    if draft.distribution.as_ref().is_some_and(is_continuous) {
+    if draft.distribution.as_ref().is_some_and(|distribution| !distribution.is_listed()) {
         let message = format!("a grid needs a finite number of values, and `{}` is continuous", draft.name);
         let hint = "list them (`values: [0.1, 0.01]`), or use `method: random` or `method: sobol`";
         findings.error(&draft.key_span, message, hint);
-    }
-}
-
-/// Are there more values than a grid can list? Steps between bounds are finitely many.
-fn is_continuous(distribution: &Distribution) -> bool {
-    match distribution {
-        Distribution::Uniform { .. }
-        | Distribution::LogUniform { .. }
-        | Distribution::Normal { .. }
-        | Distribution::LogNormal { .. } => true,
-        Distribution::Quantized { inner, .. } => {
-            !matches!(**inner, Distribution::Uniform { .. } | Distribution::LogUniform { .. })
-        }
-        Distribution::IntUniform { .. } | Distribution::Categorical { .. } | Distribution::Constant(_) => {
-            false
-        }
     }
 }
