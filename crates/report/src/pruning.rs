@@ -61,7 +61,7 @@ pub(crate) fn pruning(record: &SweepRecord) -> Pruning {
         pruned: in_state(TrialState::Pruned),
         paused: in_state(TrialState::Paused),
         audited: winners.audited,
-        audited_winners: winners.audited_winners,
+        audited_winners: winners.audited_won,
         expected_winners_pruned: is_known.then_some(winners.expected),
         expected_winners_low: is_known.then_some(winners.low),
         expected_winners_high: is_known.then_some(winners.high),

@@ -26,7 +26,7 @@ pub(crate) struct Winners {
     pub(crate) of: u64,
     /// Trials under audit, and those of them that became better than the best then.
     pub(crate) audited: u64,
-    pub(crate) audited_winners: u64,
+    pub(crate) audited_won: u64,
 }
 
 pub(crate) fn winners(record: &SweepRecord) -> Winners {
@@ -52,7 +52,7 @@ pub(crate) fn winners(record: &SweepRecord) -> Winners {
         high: negative_binomial_quantile(shape, mean, 1.0 - TAIL),
         of: chances.len() as u64,
         audited: audits.len() as u64,
-        audited_winners: found,
+        audited_won: found,
     }
 }
 

@@ -95,8 +95,7 @@ fn estimate(sweep: &Sweep, trial: Option<&Trial>, promise: &Promise, against: Ag
 /// How the threshold came about, in words.
 fn threshold_from(sweep: &Sweep, against: Against) -> String {
     match (against, sweep.spec.prune.gain_per_kg) {
-        (Against::New(_), _) => "what a new configuration promises".to_owned(),
-        (Against::Trial(other, _), _) => format!("what trial {} promises", trial_id(other)),
+        (Against::Rate(_), _) => "what the last gram that was given promised to buy".to_owned(),
         (Against::Price(price), Some(GainPerKg::Fixed(stated))) => {
             let doubt = price * 1000.0 / stated;
             if doubt > 1.05 {

@@ -56,15 +56,10 @@ impl Look {
 impl Strategy {
     /// What to do next. Looks, and changes nothing: [`Strategy::launched`] makes it so.
     pub fn choose(&self) -> Choice {
-        self.choose_for(None)
-    }
-
-    /// The same with a running trial, held at its rung, among those that could go on: is a gram best spent there?
-    pub(super) fn choose_for(&self, held: Option<usize>) -> Choice {
         match self.setting.pruner {
-            Pruner::GainPerKg => self.choose_by_gain(held),
+            Pruner::GainPerKg => self.choose_by_gain(),
             Pruner::None | Pruner::Median => self.choose_new(self.last_rung()),
-            Pruner::Asha | Pruner::Hyperband => match self.promotable(held) {
+            Pruner::Asha | Pruner::Hyperband => match self.promotable() {
                 Some((trial, to)) => self.choice(What::Resume(trial), to, By::Rank),
                 None => self.choose_new(self.bracket_start(self.bracket(self.trials.len()))),
             },
@@ -75,32 +70,28 @@ impl Strategy {
         Choice { what, to, price: self.price.unwrap_or(0.0), by }
     }
 
-    fn choose_by_gain(&self, held: Option<usize>) -> Choice {
+    fn choose_by_gain(&self) -> Choice {
         if !self.warm
-            && let Some(choice) = self.cold_start(held)
+            && let Some(choice) = self.cold_start(None)
         {
             return choice;
         }
         let Some(model) = self.models.first() else { return self.choose_new(self.first_rung()) };
         if self.knobs.hedge > 0
-            && held.is_none()
             && self.launches.is_multiple_of(self.knobs.hedge)
             && let Some((trial, to)) = self.by_rank()
         {
             return self.choice(What::Resume(trial), to, By::Rank);
         }
-        let model = self.with_beliefs(model, held);
+        let model = self.with_beliefs(model, None);
         let stake = self.stake(&model);
         let mut price = self.price.unwrap_or(0.0) * self.doubt_factor();
-        let candidates = self.candidates(&model, &stake, Look::ONCE, held);
+        let candidates = self.candidates(&model, &stake, Look::ONCE);
         let forecasts: Vec<Forecast> =
             candidates.iter().map(|one| self.forecast_of(&model, one, 1.0)).collect();
         for _ in 0..HALVINGS {
             if let Some((at, worth)) = self.best(&candidates, &forecasts, price) {
                 return self.chosen(&model, &candidates[at], &forecasts[at], worth, price);
-            }
-            if held.is_some() {
-                return self.choice(What::Wait, 0, By::Nothing);
             }
             if self.setting.price.is_some() {
                 return self.doubt(&model, &stake);
@@ -129,7 +120,7 @@ impl Strategy {
         }
         let price = self.price.unwrap_or(0.0) * self.doubt_factor();
         let look = Look { times: DOUBT_LOOK, wider: DOUBT_WIDER };
-        let candidates = self.candidates(model, stake, look, None);
+        let candidates = self.candidates(model, stake, look);
         let forecasts: Vec<Forecast> =
             candidates.iter().map(|one| self.forecast_of(model, one, DOUBT_WIDER)).collect();
         if let Some((at, worth)) = self.best(&candidates, &forecasts, price) {
@@ -215,17 +206,10 @@ impl Strategy {
     }
 
     /// What could be run, the most promising by their bounds.
-    fn candidates(
-        &self,
-        model: &Model,
-        stake: &Stake<'_>,
-        look: Look,
-        held: Option<usize>,
-    ) -> Vec<Candidate> {
+    fn candidates(&self, model: &Model, stake: &Stake<'_>, look: Look) -> Vec<Candidate> {
         let may_go_on = |trial: &usize| self.trials[*trial].is_paused();
         let paused = self.standing_now().into_iter().filter(may_go_on).take(self.knobs.paused * look.times);
-        let mut candidates: Vec<Candidate> =
-            held.into_iter().chain(paused).map(|trial| self.going_on(model, stake, trial)).collect();
+        let mut candidates: Vec<Candidate> = paused.map(|trial| self.going_on(model, stake, trial)).collect();
         candidates.extend(self.fresh(model, stake, look));
         let about: Vec<(&[f64], Option<usize>)> = candidates
             .iter()

@@ -39,13 +39,13 @@ impl Strategy {
     }
 
     /// The paused trial with the best right to go on: at the highest rung, the best of the third that is kept.
-    pub(super) fn promotable(&self, held: Option<usize>) -> Option<(usize, usize)> {
+    pub(super) fn promotable(&self) -> Option<(usize, usize)> {
         (0..self.brackets()).find_map(|bracket| {
             (self.bracket_start(bracket)..self.last_rung()).rev().find_map(|rung| {
                 let order = self.standing(rung, |at| self.bracket(*at) == bracket);
                 let kept = &order[..order.len() / REDUCTION];
                 let waits =
-                    |at: &&usize| self.may_go_on(**at, held) && self.trials[**at].curve.len() == rung + 1;
+                    |at: &&usize| self.trials[**at].is_paused() && self.trials[**at].curve.len() == rung + 1;
                 kept.iter().find(waits).map(|at| (*at, rung + 1))
             })
         })

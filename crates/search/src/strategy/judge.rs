@@ -1,8 +1,8 @@
 //! What becomes of a running trial that has news.
 //!
-//! A trial runs to a rung, and there it is weighed as if it were paused: against all that is paused and all that could be
-//! begun. If a gram buys most in it, it goes on without a stop. If a gram buys more elsewhere, it pauses; if it is not worth
-//! the price of a gram at all, it ends.
+//! A trial runs to a rung, and there it is weighed. If a gram buys as much in it as it did where one was last given, it goes on
+//! without a stop. If it buys less, the trial pauses, and is weighed against all that is paused and all that could be begun
+//! whenever a worker is free. If it is not worth the price of a gram at all, it ends.
 
 use gramwise_model::{Pruner, TrialId};
 use gramwise_surrogate::{normal_quantile, student_cdf};
@@ -11,7 +11,7 @@ use rand::RngExt;
 use super::Strategy;
 use super::choose::Look;
 use super::halving::REDUCTION;
-use super::setting::{Against, By, Choice, Judgement, Launch, Promise, Rank, What, Why, Word};
+use super::setting::{Against, Judgement, Launch, Promise, Rank, What, Why, Word};
 use super::trials::Place;
 use crate::rng::{Purpose, rng};
 
@@ -50,7 +50,7 @@ impl Strategy {
         let go_on = |launch, why| Judgement { word: Word::Continue, launch: Some(launch), why };
         let next = self.trials[trial].curve.len().min(self.last_rung());
         if self.trials[trial].audited {
-            let launch = Launch { to: self.last_rung(), price: 0.0, warm: false };
+            let launch = Launch { to: self.last_rung(), price: 0.0, warm: false, rate: None };
             return Judgement { word: Word::Continue, launch: Some(launch), why: Why::OnItsWay };
         }
         let rank = self.rank(trial, REDUCTION);
@@ -61,7 +61,7 @@ impl Strategy {
             // What cannot be resumed goes on now or never: the best of those seen at the rung do.
             return match rank {
                 Some(rank) if !self.setting.resumable && rank.place < rank.keep => {
-                    go_on(Launch { to: next, price: 0.0, warm: false }, Why::Rank(rank))
+                    go_on(Launch { to: next, price: 0.0, warm: false, rate: None }, Why::Rank(rank))
                 }
                 Some(rank) if !self.setting.resumable => {
                     Judgement { word: Word::Stop, launch: None, why: Why::Rank(rank) }
@@ -69,55 +69,26 @@ impl Strategy {
                 Some(_) | None => Judgement { word: self.set_aside(), launch: None, why: Why::ColdStart },
             };
         };
-        let best_use = self.choose_for(Some(trial));
-        if best_use.what == What::Resume(trial) {
-            let why = match best_use.by {
-                By::Gain(promise) => Why::Gain(promise, Against::Price(best_use.price)),
-                By::Rank | By::ColdStart | By::Sampler | By::Nothing => Why::Gain(own, Against::Price(price)),
-            };
-            return go_on(best_use.launch(), why);
+        let launch = Launch { to: next, price, warm: true, rate: None };
+        let rate = self.rate.unwrap_or(price).max(price);
+        if own.per_gram() >= rate {
+            return go_on(launch, Why::Gain(own, Against::Rate(rate)));
         }
-        let launch = Launch { to: next, price, warm: true };
-        self.weigh(trial, own, (price, &best_use), launch, rank)
-    }
-
-    /// A gram buys more elsewhere, or nowhere what it costs.
-    fn weigh(
-        &self,
-        trial: usize,
-        own: Promise,
-        (price, best_use): (f64, &Choice),
-        launch: Launch,
-        rank: Option<Rank>,
-    ) -> Judgement {
-        let worth_it = own.per_gram() >= price;
-        let against = match (&best_use.what, &best_use.by) {
-            (What::New { .. }, By::Gain(other)) if worth_it => Against::New(other.per_gram()),
-            (What::Resume(other), By::Gain(promise)) if worth_it => {
-                Against::Trial(*other, promise.per_gram())
-            }
-            _ => Against::Price(price),
-        };
-        if worth_it && self.setting.resumable {
+        let is_worth_it = own.per_gram() >= price;
+        let against = if is_worth_it { Against::Rate(rate) } else { Against::Price(price) };
+        if is_worth_it && self.setting.resumable {
             return Judgement { word: Word::Pause, launch: None, why: Why::Gain(own, against) };
         }
-        if worth_it && matches!(against, Against::Price(_)) {
-            let why = Why::Gain(own, against);
-            return Judgement { word: Word::Continue, launch: Some(launch), why };
+        match rank {
+            Some(rank) if rank.place < rank.keep && self.setting.resumable => {
+                Judgement { word: Word::Pause, launch: None, why: Why::Among(rank, own, against) }
+            }
+            Some(rank) if rank.place < rank.keep => go_on(launch, Why::Among(rank, own, against)),
+            Some(_) | None if self.is_audited(trial) => {
+                go_on(Launch { to: self.last_rung(), ..launch }, Why::Audit(own, against))
+            }
+            Some(_) | None => Judgement { word: Word::Stop, launch: None, why: Why::Gain(own, against) },
         }
-        if let Some(rank) = rank.filter(|rank| rank.place < rank.keep) {
-            let why = Why::Among(rank, own, against);
-            return if self.setting.resumable {
-                Judgement { word: Word::Pause, launch: None, why }
-            } else {
-                Judgement { word: Word::Continue, launch: Some(launch), why }
-            };
-        }
-        if self.is_audited(trial) {
-            let launch = Launch { to: self.last_rung(), ..launch };
-            return Judgement { word: Word::Continue, launch: Some(launch), why: Why::Audit(own, against) };
-        }
-        Judgement { word: Word::Stop, launch: None, why: Why::Gain(own, against) }
     }
 
     /// Is a doomed trial drawn for the audit?
@@ -140,7 +111,8 @@ impl Strategy {
             return Judgement { word: self.set_aside(), launch: None, why: Why::OnItsWay };
         };
         if rank.place < rank.keep {
-            let launch = Launch { to: (rank.rung + 1).min(self.last_rung()), price: 0.0, warm: true };
+            let launch =
+                Launch { to: (rank.rung + 1).min(self.last_rung()), price: 0.0, warm: true, rate: None };
             Judgement { word: Word::Continue, launch: Some(launch), why: Why::Rank(rank) }
         } else {
             Judgement { word: self.set_aside(), launch: None, why: Why::Rank(rank) }

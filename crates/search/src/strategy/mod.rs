@@ -77,6 +77,8 @@ pub struct Strategy {
     /// Objective units per gram.
     price: Option<f64>,
     first_price: Option<FirstPrice>,
+    /// What a gram promised to buy where one was last given, in objective units per gram.
+    rate: Option<f64>,
     /// The best cost so far (one objective).
     best: f64,
     /// Grams that trials reported, and how many of them when something last improved.
@@ -111,6 +113,7 @@ impl Strategy {
             launches: 0,
             price: setting.price,
             first_price: None,
+            rate: None,
             best: f64::INFINITY,
             spent: 0.0,
             improved_at: 0.0,
@@ -164,7 +167,7 @@ impl Strategy {
     }
 
     /// A trial runs, to a rung at least, as a [`Choice`] or a [`Judgement`] said.
-    pub fn launched(&mut self, trial: usize, Launch { to, price, warm }: Launch) {
+    pub fn launched(&mut self, trial: usize, Launch { to, price, warm, rate }: Launch) {
         let Some(one) = self.trials.get(trial) else { return };
         let new = one.place == Place::Waiting && one.step == 0;
         let from = one.curve.len();
@@ -182,6 +185,7 @@ impl Strategy {
         one.stated = statement;
         self.launches += u64::from(warm);
         self.warm |= warm;
+        self.rate = rate.or(self.rate);
         if warm && self.setting.price.is_none() && price > 0.0 {
             self.price = Some(price);
         }

@@ -122,16 +122,19 @@ pub struct Launch {
     pub price: f64,
     /// Was it chosen after the cold start?
     pub warm: bool,
+    /// The gain per gram that it was chosen for, where it was: what a gram buys now.
+    pub rate: Option<f64>,
 }
 
 impl Choice {
     /// How far what was chosen is to run.
     pub fn launch(&self) -> Launch {
-        let warm = match self.by {
-            By::Gain(_) | By::Rank | By::Sampler => true,
-            By::ColdStart | By::Nothing => false,
+        let (warm, rate) = match &self.by {
+            By::Gain(promise) => (true, Some(promise.per_gram())),
+            By::Rank | By::Sampler => (true, None),
+            By::ColdStart | By::Nothing => (false, None),
         };
-        Launch { to: self.to, price: self.price, warm }
+        Launch { to: self.to, price: self.price, warm, rate }
     }
 }
 
@@ -246,17 +249,15 @@ pub enum Why {
 pub enum Against {
     /// The price of a gram.
     Price(f64),
-    /// What a new configuration promises per gram.
-    New(f64),
-    /// What a paused trial promises per gram.
-    Trial(usize, f64),
+    /// What a gram promised to buy where one was last given.
+    Rate(f64),
 }
 
 impl Against {
     /// The gain per gram.
     pub fn per_gram(self) -> f64 {
         match self {
-            Self::Price(rate) | Self::New(rate) | Self::Trial(_, rate) => rate,
+            Self::Price(rate) | Self::Rate(rate) => rate,
         }
     }
 }
