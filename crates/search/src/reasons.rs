@@ -107,8 +107,11 @@ fn threshold_from(sweep: &Sweep, against: Against) -> String {
         (Against::Price(price), Some(GainPerKg::Auto) | None) => match sweep.strategy.first_price() {
             Some(first) => {
                 let falls = (first.price / price).log2();
-                let since =
-                    if falls >= 0.5 { format!(", halved {falls:.0} times since") } else { String::new() };
+                let since = match falls.round() {
+                    falls if falls < 1.0 => String::new(),
+                    falls if falls < 2.0 => ", halved once since".to_owned(),
+                    falls => format!(", halved {falls} times since"),
+                };
                 format!(
                     "auto: {} for a whole training of {}{since}",
                     first.in_words(),
