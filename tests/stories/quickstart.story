@@ -23,6 +23,15 @@ carbon: {zone: FR}
 $ gramwise check sweep.yaml
 sweep.yaml: sweep `tiny`, 1 hyperparameters searched by grid, trials ended early by gain-per-kg, objectives val_error, epoch up to 3
 
+$ gramwise preview sweep.yaml
+preview of tiny
+trials   3 trials at most
+CO2e     unknown before it runs
+time     unknown before it runs
+at most  no budget of CO2e, energy or time is set
+from     no earlier sweep in the database has this command and these hyperparameters
+         hint: a first one with `budget: {trials: 5}` shows what a trial takes
+
 # Data goes to stdout, talk to stderr.
 $ gramwise run sweep.yaml --no-gpu --slots 1
 sweep 1 tiny: ended after <number> s
@@ -50,6 +59,16 @@ idle       …
 overhead   …
 total      …
 ! sweep 1 (tiny) begins; database …gramwise.db; Ctrl-C stops it, the same command resumes it
+
+# The next one of its kind is known beforehand.
+$ gramwise preview sweep.yaml
+preview of tiny
+trials   3 trials at most
+CO2e     … (… to … at about 90 %)
+energy   … (… to … at about 90 %)
+time     … s (… to … at about 90 %)
+at most  no budget of CO2e, energy or time is set
+from     1 earlier sweep of this search (1)
 
 $ gramwise ls
 sweep  name  state  co2e  trials  completed  energy  quality  submitted  by

@@ -40,6 +40,8 @@ pub(crate) enum Command {
         /// The sweep file.
         file: PathBuf,
     },
+    /// What a sweep will take, before it starts: from earlier sweeps and from its budget.
+    Preview(PreviewArgs),
     /// List the sweeps of the database.
     Ls {
         #[command(flatten)]
@@ -150,6 +152,17 @@ pub(crate) struct RunArgs {
     pub(crate) grace: std::time::Duration,
     #[command(flatten)]
     pub(crate) devices: Devices,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What `preview` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArgs {
+    /// The sweep file.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) methods: Methods,
     #[command(flatten)]
     pub(crate) output: Output,
 }

@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod engine;
 mod logs;
+mod preview;
 mod report;
 mod run;
 mod status;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => return run::run(common, &args),
         Command::Bench(args) => return bench::bench(common, &args),
         Command::Engine => return engine::engine(),
+        Command::Preview(args) => return preview::preview(common, &args),
         Command::Check { file } => return check::check(common, &file),
         Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form),
         Command::Logs { trial, follow, attempt, stderr } => {
