@@ -11,4 +11,5 @@ mod output;
 mod processes;
 mod quickstart;
 mod resume;
+mod search;
 mod sweeps;
