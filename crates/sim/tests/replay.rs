@@ -64,6 +64,23 @@ fn less_carbon_than_chance_for_the_same() {
 }
 
 #[test]
+fn what_does_not_matter_gains_nothing() {
+    let table = table();
+    let stopped = |meaningful: f64| {
+        let setting = Setting {
+            price: Some(1e-15),
+            meaningful: vec![meaningful],
+            ..Setting::new(table.space.clone(), table.max_epoch, ONE.to_vec())
+        };
+        let mut searcher = AskTell::new(Strategy::new(setting, Knobs::default()));
+        let course = Course { workers: 4, budget_fte: 12.0 };
+        replay(&table, &mut searcher, &course).expect("the search asks for what can be").stopped_at
+    };
+    assert_eq!(stopped(0.0), None, "at no price to speak of, it goes on");
+    assert!(stopped(1e6).is_some(), "no improvement is as large as that");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_on_any_number_of_threads() {
     let table = table();
     let alone = run(&table, 3, Sampler::Gp, Pruner::GainPerKg, &ONE, None);

@@ -135,6 +135,40 @@ fn in_calm_weather_trials_are_completed_pruned_and_paused() {
 }
 
 #[test]
+fn what_is_set_aside_covers_what_is_burnt() {
+    let history = world(2, Weather::default());
+    let sweep = history.state.sweeps.values().next().expect("one sweep");
+    let attempts: Vec<_> = sweep.trials.values().flat_map(|trial| &trial.attempts).collect();
+    let reserved = attempts.iter().filter(|attempt| attempt.reserved.co2e.get() > 0.0);
+    let covers = |attempt: &&&gramwise_search::Attempt| attempt.reserved.co2e >= attempt.total.co2e.grams();
+    let (all, covered) = (reserved.clone().count(), reserved.filter(covers).count());
+    assert!(all * 10 > attempts.len() * 7, "{all} of {} attempts set something aside", attempts.len());
+    assert!(covered * 100 >= all * 80, "{covered} of {all} burnt no more than was set aside");
+}
+
+#[test]
+fn paused_trials_go_on() {
+    let history = world(2, Weather::default());
+    let sweep = history.state.sweeps.values().next().expect("one sweep");
+    let resumed = sweep.trials.values().filter(|trial| trial.attempts.len() > 1).count();
+    assert!(resumed >= 3, "{resumed} trials were resumed");
+}
+
+#[test]
+fn an_objective_can_be_maximized() {
+    let best = |goal: &str| {
+        let spec = spec(true, &format!("[{{name: error, goal: {goal}}}]"), "{trials: 40}");
+        let history = Cluster::new(3, 2, Weather::default()).run(spec, factors()).expect("the world ends");
+        let sweep = history.state.sweeps.values().next().expect("one sweep");
+        let ends =
+            sweep.completed().filter_map(|trial| trial.curve.values().last()?.metrics["error"].finite());
+        ends.fold((0.0, 0.0), |(sum, count), end| (sum + end, count + 1.0))
+    };
+    let ((low, few), (high, many)) = (best("minimize"), best("maximize"));
+    assert!(low / few < 0.7 * high / many, "completed trials end at {} and {}", low / few, high / many);
+}
+
+#[test]
 fn a_hard_budget_is_not_overstepped() {
     for seed in 0..10 {
         let limit = 0.5;

@@ -31,8 +31,7 @@ impl Strategy {
         if self.trials.len() < design
             && let Some(what) = self.sampled(self.trials.len())
         {
-            let eager = !self.single() && self.trials.len() < self.knobs.eager;
-            return Some(self.cold(what, if eager { last } else { low }));
+            return Some(self.cold(what, low));
         }
         let design = design.min(self.trials.len());
         if self.trials.iter().any(|trial| trial.is_running() && trial.curve.len() <= low) {

@@ -32,8 +32,6 @@ pub struct Knobs {
     pub cold_several: usize,
     /// Trials that the cold start runs to their end, with several objectives.
     pub scouts_several: usize,
-    /// Trials of the cold start that run to their end at once, with several objectives.
-    pub eager: usize,
     /// Steps that a new trial runs at least, where the user asks for no more.
     pub first_steps: u64,
     /// Standard deviations are widened by this much until outcomes say otherwise.
@@ -73,7 +71,6 @@ impl Default for Knobs {
             cold: 12,
             cold_several: 8,
             scouts_several: 2,
-            eager: 0,
             first_steps: 2,
             widen: 1.5,
             worth: 0.01,
@@ -112,7 +109,6 @@ impl Knobs {
             "cold" => self.cold = count,
             "cold_several" => self.cold_several = count,
             "scouts_several" => self.scouts_several = count,
-            "eager" => self.eager = count,
             "first_steps" => self.first_steps = count as u64,
             "widen" => self.widen = value,
             "worth" => self.worth = value,
@@ -126,7 +122,7 @@ impl Knobs {
             _ => {
                 return Err(format!(
                     "no knob `{name}`; there are: random, near, near_best, near_scale, shortlist, full, paused, rows, fit_rows, \
-                     fit_steps, refit, cold, cold_several, scouts_several, eager, first_steps, widen, worth, hedge, overrun, drought, tie, bold, tail, bank"
+                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, tie, bold, tail, bank"
                 ));
             }
         }
