@@ -112,6 +112,12 @@ impl Strategy {
     /// Nothing seems worth its carbon. Before that is said, everything that runs has ended, the model is fitted to all that is
     /// known, and many more candidates are looked at with wider forecasts.
     fn doubt(&self, model: &Model, stake: &Stake<'_>) -> Choice {
+        // Where all that was seen is bad, a model believes that all is: it is not to be trusted before so much was seen.
+        if self.spent < self.knobs.least * self.typical_whole()
+            && let Some(what) = self.sampled(self.trials.len())
+        {
+            return self.choice(what, self.first_rung(), By::Sampler);
+        }
         if self.trials.iter().any(|trial| trial.is_running() || trial.place == Place::Waiting) {
             return self.choice(What::Wait, 0, By::Nothing);
         }

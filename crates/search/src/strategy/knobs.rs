@@ -50,6 +50,8 @@ pub struct Knobs {
     pub bold: u64,
     /// Degrees of freedom of the tail in which a trial's chance to become the best lies.
     pub tail: f64,
+    /// Typical whole trainings that are spent before a search ends by itself.
+    pub least: f64,
     /// Is a trial that was stopped worth what it had reached?
     pub bank: bool,
 }
@@ -80,6 +82,7 @@ impl Default for Knobs {
             tie: 1.0,
             bold: 4,
             tail: 5.0,
+            least: 5.0,
             bank: true,
         }
     }
@@ -118,11 +121,12 @@ impl Knobs {
             "tie" => self.tie = value,
             "bold" => self.bold = count as u64,
             "tail" => self.tail = value,
+            "least" => self.least = value,
             "bank" => self.bank = value > 0.0,
             _ => {
                 return Err(format!(
                     "no knob `{name}`; there are: random, near, near_best, near_scale, shortlist, full, paused, rows, fit_rows, \
-                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, tie, bold, tail, bank"
+                     fit_steps, refit, cold, cold_several, scouts_several, first_steps, widen, worth, hedge, overrun, drought, tie, bold, tail, least, bank"
                 ));
             }
         }
