@@ -79,7 +79,8 @@ fn every_decision_is_kept_those_to_go_on_too() {
         decisions.iter().map(|decision| decision["verdict"].as_str().unwrap()).collect();
     assert!(verdicts.len() >= 2 && verdicts.iter().all(|verdict| *verdict == "continue"), "{verdicts:?}");
     let steps: Vec<u64> = decisions.iter().map(|decision| decision["step"].as_u64().unwrap()).collect();
-    assert_eq!(steps[..2], [4, 8], "it is weighed where it has come to");
+    // At the rungs 4 and 8, or at a later step where several came in one report.
+    assert!((4..8).contains(&steps[0]) && (8..=12).contains(&steps[1]), "{steps:?}");
     assert!(decisions.is_sorted_by_key(|decision| decision["at_ms"].as_u64()));
     // What is explained is what was written when it was decided.
     let journal = place.number(&format!(
