@@ -47,8 +47,10 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
             let fitted =
                 Fact::ModelFitted { sweep: sweep.id, objective: *objective, parameters: parameters.clone() };
-            // A fit that comes after the end is of no use.
-            Ok(if sweep.phase == SweepPhase::Running { vec![fitted] } else { Vec::new() })
+            // A fit that comes after the end is of no use, nor is one that failed.
+            let is_of_use =
+                sweep.phase == SweepPhase::Running && parameters.iter().all(|log| log.is_finite());
+            Ok(if is_of_use { vec![fitted] } else { Vec::new() })
         }
         Command::Tick => Ok(decide_tick(state, now)),
         Command::WorkerGone { worker } => {

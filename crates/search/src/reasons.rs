@@ -74,15 +74,15 @@ fn estimate(sweep: &Sweep, trial: Option<&Trial>, promise: &Promise, against: Ag
         step: newest.map_or(0, |(step, _)| *step),
         unit: if several { "hypervolume".to_owned() } else { primary.name.clone() },
         value: newest.and_then(|(_, point)| point.metrics.get(&primary.name)?.finite()),
-        predicted: primary.cost(promise.predicted),
-        predicted_sd: (promise.predicted_high - promise.predicted_low) / (2.0 * 1.645),
-        expected_gain: promise.gain,
-        gain_sd: promise.gain_sd,
-        grams_left: promise.grams,
-        grams_to_last: Some(promise.grams_to_last),
-        chance: Some(promise.chance),
-        gain_per_kg: promise.per_gram() * 1000.0,
-        threshold_per_kg: against.per_gram() * 1000.0,
+        predicted: number(primary.cost(promise.predicted)),
+        predicted_sd: number(promise.predicted_high / 3.29 - promise.predicted_low / 3.29),
+        expected_gain: number(promise.gain),
+        gain_sd: number(promise.gain_sd),
+        grams_left: number(promise.grams),
+        grams_to_last: Some(number(promise.grams_to_last)),
+        chance: Some(number(promise.chance)),
+        gain_per_kg: number(promise.per_gram() * 1000.0),
+        threshold_per_kg: number(against.per_gram() * 1000.0),
         threshold_from: threshold_from(sweep, against),
         incumbent,
         incumbent_values: incumbent
@@ -90,6 +90,11 @@ fn estimate(sweep: &Sweep, trial: Option<&Trial>, promise: &Promise, against: Ag
             .unwrap_or_default(),
         learnt_from: u32::try_from(promise.learnt_from).unwrap_or(u32::MAX),
     }
+}
+
+/// A reason is kept as JSON, which has no infinity and no NaN: the largest number stands for the one, zero for the other.
+fn number(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) }
 }
 
 /// How the threshold came about, in words.
@@ -133,7 +138,7 @@ fn comparison(sweep: &Sweep, trial: &Trial, rank: &Rank) -> Comparison {
         keep: count(rank.keep),
         values: trial.curve.range(rung..).next().map(|(_, point)| finite(point)).unwrap_or_default(),
         cut: rank.cut.map(trial_id),
-        grams_left: rank.grams_to_last,
+        grams_left: number(rank.grams_to_last),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use gramwise_carbon::CarbonFactors;
 use gramwise_model::rows::{Account, Outcome};
-use gramwise_model::{Because, SweepSpec};
+use gramwise_model::{Because, Constraint, SweepSpec};
 use gramwise_search::{Fact, Next, Phase, State, apply};
 use gramwise_sim::{Cluster, History, Weather};
 
@@ -144,6 +144,20 @@ fn what_is_set_aside_covers_what_is_burnt() {
     let (all, covered) = (reserved.clone().count(), reserved.filter(covers).count());
     assert!(all * 10 > attempts.len() * 7, "{all} of {} attempts set something aside", attempts.len());
     assert!(covered * 100 >= all * 80, "{covered} of {all} burnt no more than was set aside");
+}
+
+#[test]
+fn facts_can_be_read_again_whatever_is_constrained() {
+    for (seed, most) in [(1u64, 0.001), (2, 0.25), (3, 0.5)] {
+        let mut spec = spec(!seed.is_multiple_of(2), ONE, "{trials: 40}");
+        spec.constraints = vec![Constraint { name: "error".to_owned(), min: None, max: Some(most) }];
+        let history = Cluster::new(seed, 2, Weather::default()).run(spec, factors()).expect("the world ends");
+        for fact in &history.facts {
+            let text = serde_json::to_string(fact).expect("a fact has a JSON form");
+            let read: Fact = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            assert_eq!(&read, fact);
+        }
+    }
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl AskTell {
     pub fn started(&mut self, config: Config) -> usize {
         let trial = self.strategy.started(config);
         let given = self.given.take().map(|choice| choice.launch());
-        self.strategy.launched(trial, given.unwrap_or(Launch { to: 0, price: 0.0, warm: false, rate: None }));
+        self.strategy.launched(trial, given.unwrap_or(Launch::unpriced(0, false)));
         trial
     }
 

@@ -161,6 +161,14 @@ impl Strategy {
             (tried, true) => format!("the space has no configuration beyond the {tried} that were tried"),
             (tried, false) => format!("all {tried} trials were run"),
         };
+        let left = self.trials.iter().filter(|trial| trial.is_paused()).count();
+        let why = match left {
+            0 => why,
+            _ if self.setting.pruner != Pruner::GainPerKg => why,
+            left => format!(
+                "{why}, and none of the {left} paused ones is expected to gain what its carbon is worth"
+            ),
+        };
         self.choice(What::Done(why), 0, By::Nothing)
     }
 

@@ -50,7 +50,7 @@ impl Strategy {
         let go_on = |launch, why| Judgement { word: Word::Continue, launch: Some(launch), why };
         let next = self.trials[trial].curve.len().min(self.last_rung());
         if self.trials[trial].audited {
-            let launch = Launch { to: self.last_rung(), price: 0.0, warm: false, rate: None };
+            let launch = Launch::unpriced(self.last_rung(), false);
             return Judgement { word: Word::Continue, launch: Some(launch), why: Why::OnItsWay };
         }
         let rank = self.rank(trial, REDUCTION);
@@ -61,7 +61,7 @@ impl Strategy {
             // What cannot be resumed goes on now or never: the best of those seen at the rung do.
             return match rank {
                 Some(rank) if !self.setting.resumable && rank.place < rank.keep => {
-                    go_on(Launch { to: next, price: 0.0, warm: false, rate: None }, Why::Rank(rank))
+                    go_on(Launch::unpriced(next, false), Why::Rank(rank))
                 }
                 Some(rank) if !self.setting.resumable => {
                     Judgement { word: Word::Stop, launch: None, why: Why::Rank(rank) }
@@ -69,7 +69,7 @@ impl Strategy {
                 Some(_) | None => Judgement { word: self.set_aside(), launch: None, why: Why::ColdStart },
             };
         };
-        let launch = Launch { to: next, price, warm: true, rate: None };
+        let launch = Launch { price: price.min(f64::MAX), ..Launch::unpriced(next, true) };
         let rate = self.rate.unwrap_or(price).max(price);
         if own.per_gram() >= rate {
             return go_on(launch, Why::Gain(own, Against::Rate(rate)));
@@ -111,8 +111,7 @@ impl Strategy {
             return Judgement { word: self.set_aside(), launch: None, why: Why::OnItsWay };
         };
         if rank.place < rank.keep {
-            let launch =
-                Launch { to: (rank.rung + 1).min(self.last_rung()), price: 0.0, warm: true, rate: None };
+            let launch = Launch::unpriced((rank.rung + 1).min(self.last_rung()), true);
             Judgement { word: Word::Continue, launch: Some(launch), why: Why::Rank(rank) }
         } else {
             Judgement { word: self.set_aside(), launch: None, why: Why::Rank(rank) }
@@ -166,12 +165,15 @@ impl Strategy {
                 one.payoff.at(mean + sd * normal_quantile((f64::from(node) + 0.5) / f64::from(NODES)))
             })
             .collect();
-        let average = gains.iter().sum::<f64>() / f64::from(NODES);
-        let variance = gains.iter().map(|gain| (gain - average).powi(2)).sum::<f64>() / f64::from(NODES);
+        // In units of the largest: squares of losses beyond 1e154 are infinite.
+        let unit = gains.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let average = gains.iter().map(|gain| gain / unit).sum::<f64>() / f64::from(NODES);
+        let variance =
+            gains.iter().map(|gain| (gain / unit - average).powi(2)).sum::<f64>() / f64::from(NODES);
         let best = self.best_whole().map_or(f64::INFINITY, |(_, best)| best);
         Promise {
             gain: worth.gain,
-            gain_sd: variance.sqrt(),
+            gain_sd: variance.sqrt() * unit,
             grams: worth.grams,
             grams_to_last: one.grams[one.from..].iter().sum(),
             chance: if best.is_finite() {

@@ -466,7 +466,7 @@ impl Strategy {
         };
         let expected: f64 = segments[from.min(to)..=to].iter().sum();
         let spread = if known.is_some() { OWN_SPREAD } else { emissions.spread() };
-        expected * (1.645 * spread).exp().min(MOST_PRUDENT)
+        (expected * (1.645 * spread).exp().min(MOST_PRUDENT)).min(1e300)
     }
 
     /// Each objective from the best that was seen to what is typical of the space; grams from the least to the most that is

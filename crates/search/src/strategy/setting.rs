@@ -126,15 +126,23 @@ pub struct Launch {
     pub rate: Option<f64>,
 }
 
+impl Launch {
+    /// To a rung, held against no price.
+    pub fn unpriced(to: usize, warm: bool) -> Self {
+        Self { to, price: 0.0, warm, rate: None }
+    }
+}
+
 impl Choice {
     /// How far what was chosen is to run.
     pub fn launch(&self) -> Launch {
         let (warm, rate) = match &self.by {
-            By::Gain(promise) => (true, Some(promise.per_gram())),
+            By::Gain(promise) => (true, Some(promise.per_gram()).filter(|rate| rate.is_finite())),
             By::Rank | By::Sampler => (true, None),
             By::ColdStart | By::Nothing => (false, None),
         };
-        Launch { to: self.to, price: self.price, warm, rate }
+        // A fact holds numbers only: JSON has no infinity.
+        Launch { to: self.to, price: self.price.min(f64::MAX), warm, rate }
     }
 }
 

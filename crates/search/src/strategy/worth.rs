@@ -62,8 +62,10 @@ impl Strategy {
     pub(super) fn stake<'a>(&'a self, model: &Model) -> Stake<'a> {
         let Some(frame) = &self.frame else {
             let least = self.setting.meaningful.first().copied().unwrap_or(0.0);
+            // While nothing keeps the constraints, to do so at the worst value that was seen is no gain yet.
+            let best = if self.best.is_finite() { self.best } else { self.worst_seen() };
             let gain = |score| {
-                let gain = (self.best - model.warp.value(score)).max(0.0);
+                let gain = (best - model.warp.value(score)).clamp(0.0, f64::MAX);
                 if gain >= least { gain } else { 0.0 }
             };
             return Stake::Best(Box::new(Payoff::new(gain)));
@@ -85,6 +87,13 @@ impl Strategy {
             .collect();
         let region = Region::new(&front, &vec![REFERENCE; self.setting.objectives.len()]);
         Stake::Front { region, frame }
+    }
+
+    /// The worst finite value of the first objective, zero before the first.
+    fn worst_seen(&self) -> f64 {
+        let first = self.primary();
+        let finite = self.trials.iter().map(|trial| trial.best[first]).filter(|best| best.is_finite());
+        finite.reduce(f64::max).unwrap_or(0.0)
     }
 
     /// The payoff of a candidate: the same for all with one objective.
