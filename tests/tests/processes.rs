@@ -172,6 +172,18 @@ fn a_trial_goes_on_from_its_checkpoint() {
 }
 
 #[test]
+fn a_checkpoint_of_a_database_that_is_gone_is_not_gone_on_from() {
+    let place = Place::new();
+    let folder = place.database().with_extension("files").join("sweep-1/trial-1/checkpoint");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("step"), "3").unwrap();
+    let sweep = Sweep { lr: vec![0.1], steps: 4, judged_from: 4, checkpoint: true, ..Sweep::default() };
+    sweep.told("--checkpoint").write(&place);
+    place.run_sweep(&[]).expect(0);
+    assert_eq!(place.number("SELECT count(*) FROM step"), 4, "all steps of its own");
+}
+
+#[test]
 fn the_file_and_stdout_report_the_same() {
     let reported = |flags: &str| {
         let place = Place::new();

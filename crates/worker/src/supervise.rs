@@ -133,6 +133,15 @@ async fn start(
         .map_err(|error| error.to_string())?;
     let variables = variables(assignment, &files);
     let args = (files.args(), json(&assignment.config));
+    if assignment.attempt.number == 1 {
+        // A checkpoint that is there already is that of another database that was here: nothing to go on from.
+        match tokio::fs::remove_dir_all(&files.checkpoint).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("cannot clear {}: {error}", files.checkpoint.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
     let made = tokio::fs::create_dir_all(&files.checkpoint).await;
     made.map_err(|error| format!("cannot create {}: {error}", files.checkpoint.display()))?;
     // Before the trial is there to look for it. A worker without a place for sockets still has files.
