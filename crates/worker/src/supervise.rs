@@ -136,7 +136,7 @@ async fn start(
     if assignment.attempt.number == 1 {
         // A checkpoint that is there already is that of another database that was here: nothing to go on from.
         match tokio::fs::remove_dir_all(&files.checkpoint).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(format!("cannot clear {}: {error}", files.checkpoint.display()));
             }
             Ok(()) | Err(_) => {}
