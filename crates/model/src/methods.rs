@@ -49,28 +49,11 @@ impl Sampler {
 
     /// Its name.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Gp => "gp",
-            Self::Tpe => "tpe",
-            Self::Sobol => "sobol",
-            Self::Random => "random",
-            Self::Grid => "grid",
-        }
+        spelled(&Self::ALL, &self)
     }
 }
 
 impl Pruner {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::GainPerKg => "gain-per-kg",
-            Self::None => "none",
-            Self::Median => "median",
-            Self::Asha => "asha",
-            Self::Hyperband => "hyperband",
-        }
-    }
-
     /// All, with their names.
     pub const ALL: [(&'static str, Self); 5] = [
         ("gain-per-kg", Self::GainPerKg),
@@ -79,4 +62,31 @@ impl Pruner {
         ("asha", Self::Asha),
         ("hyperband", Self::Hyperband),
     ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        spelled(&Self::ALL, &self)
+    }
+}
+
+/// The first name of a method.
+fn spelled<T: PartialEq>(all: &[(&'static str, T)], one: &T) -> &'static str {
+    all.iter().find(|(_, method)| method == one).expect("every method has a name").0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_are_read() {
+        assert_eq!(
+            Sampler::ALL.map(|(_, sampler)| sampler.name()),
+            ["gp", "gp", "tpe", "sobol", "random", "grid"]
+        );
+        assert_eq!(
+            Pruner::ALL.map(|(name, pruner)| (name, pruner.name())),
+            Pruner::ALL.map(|(name, _)| (name, name))
+        );
+    }
 }

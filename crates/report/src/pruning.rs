@@ -138,7 +138,7 @@ fn to_last(estimate: &GainEstimate) -> f64 {
 }
 
 /// From a positive zero: the standard library's empty sum of floats is a negative one, and JSON would show it.
-fn sum(parts: &[f64]) -> f64 {
+pub(crate) fn sum(parts: &[f64]) -> f64 {
     parts.iter().fold(0.0, |sum, part| sum + part)
 }
 

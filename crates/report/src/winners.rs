@@ -8,8 +8,10 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_model::rows::{DecisionRow, SweepRecord, TrialState, Verdict};
+use gramwise_model::rows::{DecisionRow, SweepRecord, TrialRow, TrialState, Verdict};
 use gramwise_model::{Because, GainEstimate, Guard, TrialId};
+
+use crate::pruning::{last_decision, sum};
 
 /// Half of what lies outside the interval.
 const TAIL: f64 = 0.025;
@@ -45,7 +47,7 @@ pub(crate) fn winners(record: &SweepRecord) -> Winners {
         .filter_map(|row| if let Because::Gain(estimate) = &row.because { estimate.chance } else { None })
         .collect();
     let shape = 1.0 + found as f64;
-    let mean = chances.iter().fold(0.0, |sum, chance| sum + chance) * shape / (1.0 + expected_of_audit);
+    let mean = sum(&chances) * shape / (1.0 + expected_of_audit);
     Winners {
         expected: mean,
         low: negative_binomial_quantile(shape, mean, TAIL),
@@ -58,7 +60,7 @@ pub(crate) fn winners(record: &SweepRecord) -> Winners {
 
 /// What was stated when each audited trial was found not to be worth its carbon.
 fn audits(record: &SweepRecord) -> BTreeMap<TrialId, &GainEstimate> {
-    let audit = |row: &'_ DecisionRow| matches!(row.because, Because::Guarded { guard: Guard::Audit, .. });
+    let audit = |row: &DecisionRow| matches!(row.because, Because::Guarded { guard: Guard::Audit, .. });
     let mut audits = BTreeMap::new();
     for row in record.decisions.iter().filter(|row| audit(row)) {
         if let Because::Guarded { estimate: Some(estimate), .. } = &row.because {
@@ -69,7 +71,7 @@ fn audits(record: &SweepRecord) -> BTreeMap<TrialId, &GainEstimate> {
 }
 
 /// Did a trial end better than what its estimate was held against?
-fn beats(record: &SweepRecord, trial: &gramwise_model::rows::TrialRow, estimate: &GainEstimate) -> bool {
+fn beats(record: &SweepRecord, trial: &TrialRow, estimate: &GainEstimate) -> bool {
     let Some(primary) = record.sweep.spec.objectives.first() else { return false };
     let end = trial.metrics.get(&primary.name).and_then(|metric| metric.finite());
     let best = estimate.incumbent_values.get(&primary.name);
@@ -79,7 +81,7 @@ fn beats(record: &SweepRecord, trial: &gramwise_model::rows::TrialRow, estimate:
 /// The decision that counts of each pruned trial.
 fn last_decisions(record: &SweepRecord) -> impl Iterator<Item = &DecisionRow> {
     let pruned = record.trials.iter().filter(|trial| trial.state == TrialState::Pruned);
-    pruned.filter_map(|trial| crate::pruning::last_decision(record, trial.id))
+    pruned.filter_map(|trial| last_decision(record, trial.id))
 }
 
 /// The smallest count that a negative binomial of a shape and mean does not exceed with a probability.

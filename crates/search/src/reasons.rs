@@ -36,7 +36,7 @@ pub(crate) fn of_judgement(sweep: &Sweep, trial: &Trial, judgement: &Judgement) 
         Why::Diverged => Some(Because::Diverged { metric: diverged(sweep, trial)? }),
         Why::ColdStart => {
             let further = judgement.launch.map(|launch| step_of(sweep, launch.to));
-            let left = || sweep.strategy.rank_of(index(trial.id)).map(|rank| rank.grams_to_last);
+            let left = || sweep.strategy.rank(index(trial.id)).map(|rank| rank.grams_to_last);
             Some(Because::Beginning {
                 to: further.unwrap_or_else(|| trial.last_step()),
                 grams_left: if further.is_some() { None } else { left() },
@@ -45,7 +45,7 @@ pub(crate) fn of_judgement(sweep: &Sweep, trial: &Trial, judgement: &Judgement) 
         Why::Rank(rank) => Some(Because::Rung(comparison(sweep, trial, rank))),
         Why::Gain(own, against) => Some(Because::Gain(estimate(sweep, Some(trial), own, *against))),
         Why::Audit(own, against) => Some(guarded(Guard::Audit, sweep, trial, own, *against)),
-        Why::Among(_, own, against) => Some(guarded(Guard::Incumbent, sweep, trial, own, *against)),
+        Why::Among(own, against) => Some(guarded(Guard::Incumbent, sweep, trial, own, *against)),
     }
 }
 
@@ -54,7 +54,7 @@ fn guarded(guard: Guard, sweep: &Sweep, trial: &Trial, own: &Promise, against: A
 }
 
 fn by_rank(sweep: &Sweep, trial: &Trial) -> Because {
-    match sweep.strategy.rank_of(index(trial.id)) {
+    match sweep.strategy.rank(index(trial.id)) {
         Some(rank) => Because::Rung(comparison(sweep, trial, &rank)),
         None => Because::Beginning { to: sweep.spec.resource.max, grams_left: None },
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 use gramwise_search::strategy::{AskTell, Goal, Knobs, Setting, Strategy};
-use gramwise_sim::replay::{Course, MARKS, Outcome, Summary, Table, plot, replay};
+use gramwise_sim::replay::{Course, Fates, MARKS, Outcome, Summary, Table, plot, replay};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{BenchArgs, Common, Form};
@@ -162,15 +162,16 @@ fn as_table(summaries: &[Summary], several: bool) -> String {
     let width = summaries.iter().map(|one| one.task.len()).chain([14]).max().unwrap_or(14);
     let cells = |values: [f64; MARKS.len()]| values.map(cell).concat();
     let heads = MARKS.map(|mark| format!("{:>8}", format!("@{mark}"))).concat();
-    let judged = summaries.iter().any(|one| one.doomed.0 > 0);
+    let judged = summaries.iter().any(|one| one.doomed.trials > 0);
     let ended = if judged { "  ended  winners       expected" } else { "" };
     let mut text = format!("{:width$}{heads}  seeds  below 5 %{ended}\n", "task");
     for one in summaries {
         let regret = one.regret.map(|[median, _, _]| if one.has_scale { median } else { f64::NAN });
         let values = if several { one.volume } else { regret };
         let below = one.below.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share));
-        let (doomed, winners, expected, half) = one.doomed;
-        let ended = format!("  {doomed:>5}  {winners:>7}  {expected:>6.1} ± {half:>4.1}");
+        let Fates { trials, winners, expected, .. } = one.doomed;
+        let ended =
+            format!("  {trials:>5}  {winners:>7}  {expected:>6.1} ± {:>4.1}", one.doomed.half_width());
         let ended = if judged { ended.as_str() } else { "" };
         let _ = writeln!(text, "{:width$}{}  {:>5}  {below:>9}{ended}", one.task, cells(values), one.seeds);
     }
@@ -225,9 +226,9 @@ fn as_csv(tables: &[Table], runs: &[Run]) -> String {
             outcome.best,
             list(outcome.regret),
             list(outcome.volume),
-            outcome.doomed,
-            outcome.winners,
-            outcome.winners_expected,
+            outcome.doomed.trials,
+            outcome.doomed.winners,
+            outcome.doomed.expected,
             trace.join(" ")
         );
     }
@@ -247,8 +248,8 @@ fn as_json(tables: &[Table], runs: &[Run]) -> anyhow::Result<String> {
             "stopped_g": outcome.stopped_at, "trials": outcome.trials, "epochs": outcome.epochs,
             "completed": outcome.completed, "best": outcome.best, "regret_by_fte": by_mark(outcome.regret),
             "hypervolume_by_fte": by_mark(outcome.volume), "quantiles_held": held, "quantiles_failed": below,
-            "doomed": outcome.doomed, "winners_doomed": outcome.winners,
-            "winners_doomed_expected": outcome.winners_expected, "improvements": outcome.trace,
+            "doomed": outcome.doomed.trials, "winners_doomed": outcome.doomed.winners,
+            "winners_doomed_expected": outcome.doomed.expected, "improvements": outcome.trace,
         }))
     };
     let all: Vec<serde_json::Value> = runs.iter().filter_map(one).collect();

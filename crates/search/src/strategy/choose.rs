@@ -145,13 +145,12 @@ impl Strategy {
             Pruner::GainPerKg | Pruner::Asha | Pruner::Hyperband => true,
             Pruner::None | Pruner::Median => false,
         };
-        let is_whole = |trial: &super::trials::Trial| trial.place == Place::Complete;
-        let is_enough = by_halving && !self.setting.exhaustive && self.trials.iter().any(is_whole);
+        let any_whole = self.trials.iter().any(|trial| trial.place == Place::Complete);
+        let is_enough = by_halving && !self.setting.exhaustive && any_whole;
         let paused =
             by_best(self.primary(), &self.trials).into_iter().find(|at| self.trials[*at].is_paused());
         if let Some(trial) = paused.filter(|_| !is_enough) {
-            let next = self.trials[trial].curve.len().min(self.last_rung());
-            return self.choice(What::Resume(trial), next, By::Sampler);
+            return self.choice(What::Resume(trial), self.next_rung(trial), By::Sampler);
         }
         if self.models.is_empty() && !self.fits_due(true).is_empty() {
             return self.choice(What::Refit, 0, By::Nothing);
@@ -162,14 +161,12 @@ impl Strategy {
             (tried, false) => format!("all {tried} trials were run"),
         };
         let left = self.trials.iter().filter(|trial| trial.is_paused()).count();
-        let why = match left {
-            0 => why,
-            _ if self.setting.pruner != Pruner::GainPerKg => why,
-            left => format!(
-                "{why}, and none of the {left} paused ones is expected to gain what its carbon is worth"
-            ),
+        let unworthy = if left > 0 && self.setting.pruner == Pruner::GainPerKg {
+            format!(", and none of the {left} paused ones is expected to gain what its carbon is worth")
+        } else {
+            String::new()
         };
-        self.choice(What::Done(why), 0, By::Nothing)
+        self.choice(What::Done(why + &unworthy), 0, By::Nothing)
     }
 
     /// A new configuration that is to run to a rung.
@@ -221,8 +218,8 @@ impl Strategy {
 
     /// What could be run, the most promising by their bounds.
     fn candidates(&self, model: &Model, stake: &Stake<'_>, look: Look) -> Vec<Candidate> {
-        let may_go_on = |trial: &usize| self.trials[*trial].is_paused();
-        let paused = self.standing_now().into_iter().filter(may_go_on).take(self.knobs.paused * look.times);
+        let paused = self.standing_now().into_iter().filter(|trial| self.trials[*trial].is_paused());
+        let paused = paused.take(self.knobs.paused * look.times);
         let mut candidates: Vec<Candidate> = paused.map(|trial| self.going_on(model, stake, trial)).collect();
         candidates.extend(self.fresh(model, stake, look));
         let about: Vec<(&[f64], Option<usize>)> = candidates

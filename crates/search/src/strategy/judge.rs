@@ -5,14 +5,15 @@
 //! whenever a worker is free. If it is not worth the price of a gram at all, it ends.
 
 use gramwise_model::{Pruner, TrialId};
-use gramwise_surrogate::{normal_quantile, student_cdf};
+use gramwise_surrogate::{Forecast, Staged, normal_quantile, student_cdf};
 use rand::RngExt;
 
 use super::Strategy;
-use super::choose::Look;
+use super::choose::{Candidate, Look};
 use super::halving::REDUCTION;
+use super::model::Model;
 use super::setting::{Against, Judgement, Launch, Promise, Rank, What, Why, Word};
-use super::trials::Place;
+use super::trials::{Place, Trial};
 use crate::rng::{Purpose, rng};
 
 /// Values that stand for a distribution.
@@ -23,17 +24,15 @@ impl Strategy {
     /// [`Strategy::launched`], an end by [`Strategy::ended`].
     pub fn judge(&self, trial: usize) -> Judgement {
         let word = self.word(trial);
-        let plain = |why| Judgement { word, launch: None, why };
-        let Some(one) = self.trials.get(trial) else { return plain(Why::OnItsWay) };
-        if one.failed && !one.latest[self.primary()].is_finite() {
-            return plain(Why::Diverged);
+        let Some(one) = self.trials.get(trial) else { return Judgement::say(word, Why::OnItsWay) };
+        if self.has_diverged(one) {
+            return Judgement::say(word, Why::Diverged);
         }
         match (word, self.setting.pruner) {
-            (Word::Continue, _) => plain(Why::OnItsWay),
-            (Word::Stop | Word::Pause, Pruner::Median) => match self.rank_by_median(trial) {
-                Some(rank) => plain(Why::Rank(rank)),
-                None => plain(Why::OnItsWay),
-            },
+            (Word::Continue, _) => Judgement::say(word, Why::OnItsWay),
+            (Word::Stop | Word::Pause, Pruner::Median) => {
+                Judgement::say(word, self.rank_by_median(trial).map_or(Why::OnItsWay, Why::Rank))
+            }
             (Word::Stop | Word::Pause, Pruner::GainPerKg) => self.judge_by_gain(trial),
             (Word::Stop | Word::Pause, Pruner::Asha | Pruner::Hyperband | Pruner::None) => {
                 self.judge_by_rank(trial)
@@ -47,48 +46,51 @@ impl Strategy {
     }
 
     fn judge_by_gain(&self, trial: usize) -> Judgement {
-        let go_on = |launch, why| Judgement { word: Word::Continue, launch: Some(launch), why };
-        let next = self.trials[trial].curve.len().min(self.last_rung());
         if self.trials[trial].audited {
-            let launch = Launch::unpriced(self.last_rung(), false);
-            return Judgement { word: Word::Continue, launch: Some(launch), why: Why::OnItsWay };
+            return Judgement::go_on(Launch::unpriced(self.last_rung(), false), Why::OnItsWay);
         }
-        let rank = self.rank(trial, REDUCTION);
         let (Some((own, price)), true) = (self.promise(trial), self.warm) else {
-            if let Some(launch) = self.cold_choice(trial) {
-                return go_on(launch, Why::ColdStart);
-            }
-            // What cannot be resumed goes on now or never: the best of those seen at the rung do.
-            return match rank {
-                Some(rank) if !self.setting.resumable && rank.place < rank.keep => {
-                    go_on(Launch::unpriced(next, false), Why::Rank(rank))
-                }
-                Some(rank) if !self.setting.resumable => {
-                    Judgement { word: Word::Stop, launch: None, why: Why::Rank(rank) }
-                }
-                Some(_) | None => Judgement { word: self.set_aside(), launch: None, why: Why::ColdStart },
-            };
+            return self.judge_at_first(trial);
         };
-        let launch = Launch { price: price.min(f64::MAX), ..Launch::unpriced(next, true) };
+        let launch = Launch { price: price.min(f64::MAX), ..Launch::unpriced(self.next_rung(trial), true) };
         let rate = self.rate.unwrap_or(price).max(price);
         if own.per_gram() >= rate {
-            return go_on(launch, Why::Gain(own, Against::Rate(rate)));
+            return Judgement::go_on(launch, Why::Gain(own, Against::Rate(rate)));
         }
         let is_worth_it = own.per_gram() >= price;
         let against = if is_worth_it { Against::Rate(rate) } else { Against::Price(price) };
         if is_worth_it && self.setting.resumable {
-            return Judgement { word: Word::Pause, launch: None, why: Why::Gain(own, against) };
+            return Judgement::say(Word::Pause, Why::Gain(own, against));
         }
-        match rank {
-            Some(rank) if rank.place < rank.keep && self.setting.resumable => {
-                Judgement { word: Word::Pause, launch: None, why: Why::Among(rank, own, against) }
+        let is_among = self.rank(trial).is_some_and(|rank| rank.place < rank.keep);
+        match (is_among, self.setting.resumable) {
+            (true, true) => Judgement::say(Word::Pause, Why::Among(own, against)),
+            (true, false) => Judgement::go_on(launch, Why::Among(own, against)),
+            (false, _) if self.is_audited(trial) => {
+                Judgement::go_on(Launch { to: self.last_rung(), ..launch }, Why::Audit(own, against))
             }
-            Some(rank) if rank.place < rank.keep => go_on(launch, Why::Among(rank, own, against)),
-            Some(_) | None if self.is_audited(trial) => {
-                go_on(Launch { to: self.last_rung(), ..launch }, Why::Audit(own, against))
-            }
-            Some(_) | None => Judgement { word: Word::Stop, launch: None, why: Why::Gain(own, against) },
+            (false, _) => Judgement::say(Word::Stop, Why::Gain(own, against)),
         }
+    }
+
+    /// While there is no model that has seen a whole curve.
+    fn judge_at_first(&self, trial: usize) -> Judgement {
+        if let Some(launch) = self.cold_choice(trial) {
+            return Judgement::go_on(launch, Why::ColdStart);
+        }
+        // What cannot be resumed goes on now or never: the best of those seen at the rung do.
+        match self.rank(trial).filter(|_| !self.setting.resumable) {
+            Some(rank) if rank.place < rank.keep => {
+                Judgement::go_on(Launch::unpriced(self.next_rung(trial), false), Why::Rank(rank))
+            }
+            Some(rank) => Judgement::say(Word::Stop, Why::Rank(rank)),
+            None => Judgement::say(self.set_aside(), Why::ColdStart),
+        }
+    }
+
+    /// The first rung that a trial has not come to, or the last.
+    pub(super) fn next_rung(&self, trial: usize) -> usize {
+        self.trials[trial].curve.len().min(self.last_rung())
     }
 
     /// Is a doomed trial drawn for the audit?
@@ -107,32 +109,26 @@ impl Strategy {
     }
 
     fn judge_by_rank(&self, trial: usize) -> Judgement {
-        let Some(rank) = self.rank(trial, REDUCTION) else {
-            return Judgement { word: self.set_aside(), launch: None, why: Why::OnItsWay };
-        };
-        if rank.place < rank.keep {
-            let launch = Launch::unpriced((rank.rung + 1).min(self.last_rung()), true);
-            Judgement { word: Word::Continue, launch: Some(launch), why: Why::Rank(rank) }
-        } else {
-            Judgement { word: self.set_aside(), launch: None, why: Why::Rank(rank) }
+        match self.rank(trial) {
+            Some(rank) if rank.place < rank.keep => {
+                let launch = Launch::unpriced((rank.rung + 1).min(self.last_rung()), true);
+                Judgement::go_on(launch, Why::Rank(rank))
+            }
+            Some(rank) => Judgement::say(self.set_aside(), Why::Rank(rank)),
+            None => Judgement::say(self.set_aside(), Why::OnItsWay),
         }
     }
 
-    /// A trial's place among those of its bracket that came to the same rung. At least one goes on.
-    pub(super) fn rank(&self, trial: usize, reduction: usize) -> Option<Rank> {
-        let rung = self.trials[trial].curve.len().checked_sub(1)?;
+    /// A trial's place among those of its bracket that came to the same rung, of which a third goes on, at least one.
+    pub fn rank(&self, trial: usize) -> Option<Rank> {
+        let own = self.trials.get(trial)?;
+        let rung = own.curve.len().checked_sub(1)?;
         let bracket = self.bracket(trial);
         let order = self.standing(rung, |at| self.bracket(*at) == bracket);
-        let keep = (order.len() / reduction).max(1);
+        let keep = (order.len() / REDUCTION).max(1);
         let place = order.iter().position(|at| *at == trial)?;
-        let own = &self.trials[trial];
         let grams_to_last = self.whole(own) - own.grams;
         Some(Rank { rung, place, of: order.len(), keep, cut: order.get(keep - 1).copied(), grams_to_last })
-    }
-
-    /// A trial's place among those that came as far.
-    pub fn rank_of(&self, trial: usize) -> Option<Rank> {
-        self.rank(trial, REDUCTION)
     }
 
     /// What a trial promises that goes on from where it is, and the price of a gram; `None` while there is no model.
@@ -153,10 +149,10 @@ impl Strategy {
     /// A candidate's policy with all that there is to say about it.
     pub(super) fn promised(
         &self,
-        model: &super::model::Model,
-        one: &super::choose::Candidate,
-        forecast: &gramwise_surrogate::Forecast,
-        worth: gramwise_surrogate::Staged,
+        model: &Model,
+        one: &Candidate,
+        forecast: &Forecast,
+        worth: Staged,
     ) -> Promise {
         let (mean, sd) = (forecast.end(), forecast.end_sd());
         let value = |z: f64| model.warp.value(mean + z * sd);
@@ -192,16 +188,10 @@ impl Strategy {
     /// several. It is what improvement is counted against.
     pub fn best_whole(&self) -> Option<(usize, f64)> {
         let first = self.primary();
-        let counts = |trial: &&usize| {
-            let one = &self.trials[**trial];
-            !one.failed && (self.single() || one.place == Place::Complete)
-        };
-        let all: Vec<usize> = (0..self.trials.len()).collect();
-        let best = |trial: usize| {
-            let one = &self.trials[trial];
-            if self.single() { one.best[first] } else { one.latest[first] }
-        };
-        let found = all.iter().filter(counts).min_by(|a, b| best(**a).total_cmp(&best(**b)))?;
-        best(*found).is_finite().then(|| (*found, best(*found)))
+        let value = |one: &Trial| if self.single() { one.best[first] } else { one.latest[first] };
+        let counts = |one: &Trial| !one.failed && (self.single() || one.place == Place::Complete);
+        let counted = self.trials.iter().enumerate().filter(|(_, one)| counts(one));
+        let best = counted.map(|(trial, one)| (trial, value(one))).min_by(|a, b| a.1.total_cmp(&b.1));
+        best.filter(|(_, value)| value.is_finite())
     }
 }

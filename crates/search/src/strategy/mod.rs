@@ -247,7 +247,7 @@ impl Strategy {
         let Place::Running(to) = one.place else {
             return if one.place == Place::Complete { Word::Continue } else { Word::Stop };
         };
-        if one.failed && !one.latest[self.primary()].is_finite() {
+        if self.has_diverged(one) {
             return Word::Stop;
         }
         match self.setting.pruner {
@@ -257,6 +257,11 @@ impl Strategy {
                 if one.curve.len() > to || one.grams > one.limit { Word::Pause } else { Word::Continue }
             }
         }
+    }
+
+    /// Did the first objective come to nothing finite?
+    fn has_diverged(&self, one: &Trial) -> bool {
+        one.failed && !one.latest[self.primary()].is_finite()
     }
 
     /// A trial that was doomed runs on, to measure what ending trials costs.

@@ -233,6 +233,18 @@ pub struct Judgement {
     pub why: Why,
 }
 
+impl Judgement {
+    /// The trial goes on beyond what it was launched for.
+    pub(super) fn go_on(launch: Launch, why: Why) -> Self {
+        Self { word: Word::Continue, launch: Some(launch), why }
+    }
+
+    /// A word without a launch.
+    pub(super) fn say(word: Word, why: Why) -> Self {
+        Self { word, launch: None, why }
+    }
+}
+
 /// Why a trial goes on or does not.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Why {
@@ -249,7 +261,7 @@ pub enum Why {
     /// It is doomed, and runs on to measure what ending trials costs.
     Audit(Promise, Against),
     /// It is doomed, and among the best third at its rung: the model may be wrong.
-    Among(Rank, Promise, Against),
+    Among(Promise, Against),
 }
 
 /// What gain per gram was held against.

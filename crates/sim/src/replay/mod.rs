@@ -51,13 +51,38 @@ pub struct Outcome {
     /// Grams at which the search ended by itself.
     pub stopped_at: Option<f64>,
     /// Trials that were found not to be worth their carbon.
-    pub doomed: u32,
-    /// Those of them that would have ended better than the best then.
+    pub doomed: Fates,
+}
+
+/// What would have become of doomed trials.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Fates {
+    /// How many there were.
+    pub trials: u32,
+    /// Those of them that would have ended better than the best then, by the table.
     pub winners: u32,
     /// As many were expected to,
-    pub winners_expected: f64,
+    pub expected: f64,
     /// with this variance, if they were independent.
-    pub winners_variance: f64,
+    pub variance: f64,
+}
+
+impl Fates {
+    /// Half of a 95 % interval of the number of winners.
+    pub fn half_width(&self) -> f64 {
+        1.96 * self.variance.sqrt()
+    }
+}
+
+impl std::iter::Sum for Fates {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            trials: sum.trials + one.trials,
+            winners: sum.winners + one.winners,
+            expected: sum.expected + one.expected,
+            variance: sum.variance + one.variance,
+        })
+    }
 }
 
 /// An epoch that ends at a virtual time. Ordered by time, then by when it was begun.
@@ -144,24 +169,24 @@ impl<'a> Run<'a> {
                 volume: [0.0; 7],
                 trace: Vec::new(),
                 stopped_at: None,
-                doomed: 0,
-                winners: 0,
-                winners_expected: 0.0,
-                winners_variance: 0.0,
+                doomed: Fates::default(),
             },
         }
     }
 
     /// Of the trials that were doomed: how many would have become the best, by the table, and how many were expected to.
     fn count_winners(&mut self, doomed: &[Doomed]) {
-        for one in doomed {
+        let fate = |one: &Doomed| {
             let (row, _) = self.trials[one.trial];
             let end = self.table.curves[row].errors.iter().copied().fold(f64::INFINITY, f64::min);
-            self.outcome.winners += u32::from(end < one.best);
-            self.outcome.winners_expected += one.chance;
-            self.outcome.winners_variance += one.chance * (1.0 - one.chance);
-        }
-        self.outcome.doomed = u32::try_from(doomed.len()).unwrap_or(u32::MAX);
+            Fates {
+                trials: 1,
+                winners: u32::from(end < one.best),
+                expected: one.chance,
+                variance: one.chance * (1.0 - one.chance),
+            }
+        };
+        self.outcome.doomed = doomed.iter().map(fate).sum();
     }
 
     /// Notes what stood at the marks that `upto` grams pass.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{MARKS, Outcome, Table};
+use super::{Fates, MARKS, Outcome, Table};
 
 /// The replays of one task, told together.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,9 +19,8 @@ pub struct Summary {
     pub volume: [f64; MARKS.len()],
     /// The share of outcomes that fell below their stated 5 % quantile; `None` where nothing was stated.
     pub below: Option<f64>,
-    /// Trials that were ended because they were not worth their carbon, those of them that would have become the best, and how
-    /// many were expected to, with the half-width of a 95 % interval.
-    pub doomed: (u32, u32, f64, f64),
+    /// Trials that were found not to be worth their carbon.
+    pub doomed: Fates,
 }
 
 impl Summary {
@@ -47,10 +46,7 @@ impl Summary {
             regret: std::array::from_fn(at),
             volume: std::array::from_fn(mean),
             below: (held > 0).then(|| below as f64 / held as f64),
-            doomed: outcomes.iter().fold((0, 0, 0.0, 0.0), |sums, (outcome, _)| {
-                let half = (f64::powi(sums.3 / 1.96, 2) + outcome.winners_variance).sqrt() * 1.96;
-                (sums.0 + outcome.doomed, sums.1 + outcome.winners, sums.2 + outcome.winners_expected, half)
-            }),
+            doomed: outcomes.iter().map(|(outcome, _)| outcome.doomed).sum(),
         })
     }
 }
