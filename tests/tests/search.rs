@@ -33,6 +33,34 @@ fn a_model_finds_what_is_good_and_its_fits_are_facts() {
 }
 
 #[test]
+fn an_earlier_sweep_teaches_a_later_one() {
+    let place = Place::new();
+    sweep(&place, "budget: {trials: 15}");
+    place.run_sweep(&["--slots", "2"]).expect(0);
+    let best = place.json(&["best"])["config"]["lr"].as_f64().unwrap();
+    sweep(&place, "budget: {trials: 6}\nseed: 9\nwarm_start: rate");
+    place.run_sweep(&[]).expect(0);
+    let same = format!(
+        "SELECT abs((config ->> '$.lr.float') - {best}) < 1e-9 FROM trial WHERE sweep = 2 AND id = 1"
+    );
+    assert_eq!(place.number(&same), 1, "the best of before, {best}, is tried first");
+    let taught = "SELECT json_array_length(body, '$.sweep_submitted.earlier') FROM journal WHERE kind = 'sweep_submitted' \
+                  ORDER BY seq DESC LIMIT 1";
+    assert_eq!(place.number(taught), 15);
+
+    let unknown = place.run_sweep(&["--warm-start", "nobody"]).expect(2);
+    assert!(unknown.stderr.contains("no sweep `nobody` in the database"), "{unknown}");
+    let text = place.text("sweep.yaml");
+    place.write("sweep.yaml", &text.replace("max: 0.99", "max: 0.011"));
+    let outside = place.run_sweep(&[]).expect(2);
+    assert!(
+        outside.stderr.contains("nothing can be learnt from sweep 2 (rate): trial 1 has `lr` 0."),
+        "{outside}"
+    );
+    assert_eq!(place.number("SELECT count(*) FROM sweep"), 2, "what is refused leaves nothing");
+}
+
+#[test]
 fn a_stated_price_ends_the_sweep_by_itself() {
     let place = Place::new();
     // More than any gain per kg of trials that burn about a milligram.

@@ -176,6 +176,9 @@ pub(crate) struct Methods {
     /// How trials are ended early, whatever the file's `prune` says.
     #[arg(long, value_enum)]
     pub(crate) pruner: Option<PrunerArg>,
+    /// Learn from an earlier sweep in the database, by name or number, in place of the file's `warm_start`; repeat for several.
+    #[arg(long, value_name = "SWEEP")]
+    pub(crate) warm_start: Vec<String>,
 }
 
 /// What `bench` takes.
@@ -218,6 +221,9 @@ pub(crate) struct BenchArgs {
     /// itself [default: it spends its budget].
     #[arg(long)]
     pub(crate) worth: Option<f64>,
+    /// Learn from a search of the same budget on this table, whose space must be the same.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) warm_start: Option<String>,
     /// Threads [default: all cores].
     #[arg(long)]
     pub(crate) threads: Option<usize>,

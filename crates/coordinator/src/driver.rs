@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use gramwise_carbon::CarbonFactors;
 use gramwise_model::work::{Assignment, Instruction, Report};
 use gramwise_model::{AttemptId, SweepId, SweepSpec, WorkerId};
+use gramwise_search::strategy::EarlierTrial;
 use gramwise_search::{
     Command, Effect, Fact, Fit, Refused, State, SweepPhase, apply, assigned, decide, effect, fits_due,
-    instructions,
+    instructions, recall,
 };
-use gramwise_store::Journal;
+use gramwise_store::{Journal, Reader};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -36,6 +37,9 @@ pub enum Error {
     /// The journal could not be written; the coordinator has stopped, and nothing that was not acknowledged happened.
     #[error("cannot write the journal: {0}")]
     Journal(#[from] gramwise_store::Error),
+    /// An earlier sweep that a new one is to learn from is not there, or of no use.
+    #[error("`warm_start`: {0}")]
+    WarmStart(String),
     /// The coordinator has stopped.
     #[error("the coordinator has stopped")]
     Gone,
@@ -125,6 +129,34 @@ impl DriverHandle {
         self.inbox.send(message(reply)).await.map_err(|_| Error::Gone)?;
         answer.await.map_err(|_| Error::Gone)?
     }
+}
+
+/// What the sweeps did that a new one is to learn from.
+fn warm_start(journal: &Journal, spec: &SweepSpec) -> Result<Vec<EarlierTrial>, Error> {
+    let mut earlier = Vec::new();
+    if spec.warm_start.is_empty() {
+        return Ok(earlier);
+    }
+    let reader = Reader::open(journal.path())?;
+    for name in &spec.warm_start {
+        let sweep = reader.find(name)?.ok_or_else(|| {
+            Error::WarmStart(format!(
+                "no sweep `{name}` in the database\nhint: `gramwise ls` lists the sweeps"
+            ))
+        })?;
+        let mut trials = Vec::new();
+        for trial in reader.trials(sweep.id)? {
+            let steps = reader.steps(sweep.id, trial.id)?;
+            trials.push((trial, steps));
+        }
+        earlier.extend(recall(spec, &trials).map_err(|why| {
+            Error::WarmStart(format!(
+                "nothing can be learnt from sweep {} ({}): {why}",
+                sweep.id, sweep.spec.name
+            ))
+        })?);
+    }
+    Ok(EarlierTrial::chosen(earlier))
 }
 
 /// A call for work that has no answer yet.
@@ -235,7 +267,8 @@ impl Driver {
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Submit(spec, factors, by, reply) => {
-                let done = self.carry_out(&Command::Submit { spec, factors, by });
+                let done = warm_start(&self.journal, &spec)
+                    .and_then(|earlier| self.carry_out(&Command::Submit { spec, factors, earlier, by }));
                 let sweep = SweepId(self.state.last_sweep);
                 self.hold(reply, done.map(|()| sweep));
             }

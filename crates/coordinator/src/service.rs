@@ -74,6 +74,7 @@ impl From<Error> for Status {
             Error::Refused(Refused::TotalFell(_) | Refused::Unbalanced { .. }) => {
                 Self::invalid_argument(message)
             }
+            Error::WarmStart(_) => Self::invalid_argument(message),
             Error::Journal(_) | Error::Gone | Error::Socket(_) | Error::Thread(_) => {
                 Self::unavailable(message)
             }

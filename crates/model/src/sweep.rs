@@ -38,6 +38,9 @@ pub struct SweepSpec {
     pub resources: Resources,
     /// How its energy becomes grams.
     pub carbon: CarbonSpec,
+    /// Earlier sweeps to learn from, by name or number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warm_start: Vec<String>,
     /// Seed of every random draw.
     pub seed: u64,
 }

@@ -10,7 +10,7 @@ use gramwise_model::{AttemptId, Because, Guard};
 use crate::fact::{Fact, Next};
 use crate::state::{Attempt, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};
 use crate::strategy::Fate;
-use crate::sweep_strategy::{index, seen};
+use crate::sweep_strategy::{index, seen, strategy};
 
 const CREATED: &str = "a fact names what an earlier fact created";
 
@@ -21,9 +21,10 @@ const CREATED: &str = "a fact names what an earlier fact created";
 #[expect(clippy::too_many_lines, reason = "one arm a fact: splitting it would hide that all are there")]
 pub fn apply(state: &mut State, fact: &Fact) {
     match fact {
-        Fact::SweepSubmitted { sweep, spec, factors, by: _, at } => {
+        Fact::SweepSubmitted { sweep, spec, factors, earlier, by: _, at } => {
             state.last_sweep = state.last_sweep.max(sweep.0);
-            state.sweeps.insert(*sweep, Sweep::submitted(*sweep, spec, factors, *at));
+            let strategy = strategy(spec, earlier.clone());
+            state.sweeps.insert(*sweep, Sweep::submitted(*sweep, (spec, factors), strategy, *at));
         }
         Fact::SweepResumed { sweep, away_ms } => {
             state.sweeps.get_mut(sweep).expect(CREATED).away += Duration::from_millis(*away_ms);

@@ -4,6 +4,8 @@ use gramwise_carbon::CarbonFactors;
 use gramwise_model::work::Report;
 use gramwise_model::{SweepId, SweepSpec, WorkerId};
 
+use crate::strategy::EarlierTrial;
+
 /// Something asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -13,6 +15,8 @@ pub enum Command {
         spec: Box<SweepSpec>,
         /// How its energy becomes grams.
         factors: CarbonFactors,
+        /// What earlier sweeps did that it is to learn from, by [`crate::recall`].
+        earlier: Vec<EarlierTrial>,
         /// `user@host`.
         by: String,
     },

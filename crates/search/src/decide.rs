@@ -23,10 +23,11 @@ const LEASE: Duration = Duration::from_secs(30);
 /// nothing to do).
 pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fact>, Refused> {
     match command {
-        Command::Submit { spec, factors, by } => Ok(vec![Fact::SweepSubmitted {
+        Command::Submit { spec, factors, earlier, by } => Ok(vec![Fact::SweepSubmitted {
             sweep: SweepId(state.last_sweep + 1),
             spec: spec.clone(),
             factors: factors.clone(),
+            earlier: earlier.clone(),
             by: by.clone(),
             at: now,
         }]),

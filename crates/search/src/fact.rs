@@ -5,7 +5,7 @@ use gramwise_model::rows::{Account, Outcome, Verdict};
 use gramwise_model::{AttemptId, Because, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use crate::strategy::Launch;
+use crate::strategy::{EarlierTrial, Launch};
 
 /// One thing that happened. Serialized into the journal by its variant's name: variants and fields are never renamed
 /// or removed, and a new field has a default.
@@ -20,6 +20,9 @@ pub enum Fact {
         spec: Box<SweepSpec>,
         /// How its energy becomes grams.
         factors: CarbonFactors,
+        /// What earlier sweeps did that it is to learn from.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        earlier: Vec<EarlierTrial>,
         /// `user@host`.
         by: String,
         /// When.

@@ -9,7 +9,6 @@ use gramwise_model::{AttemptId, Config, Metrics, SweepId, SweepSpec, Timestamp, 
 
 use crate::fact::{Next, Reservation};
 use crate::strategy::Strategy;
-use crate::sweep_strategy;
 
 /// Everything the coordinator knows. Equal facts give equal states.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -189,7 +188,12 @@ impl State {
 
 impl Sweep {
     /// A sweep as it begins.
-    pub(crate) fn submitted(id: SweepId, spec: &SweepSpec, factors: &CarbonFactors, at: Timestamp) -> Self {
+    pub(crate) fn submitted(
+        id: SweepId,
+        (spec, factors): (&SweepSpec, &CarbonFactors),
+        strategy: Strategy,
+        at: Timestamp,
+    ) -> Self {
         Self {
             id,
             spec: spec.clone(),
@@ -200,7 +204,7 @@ impl Sweep {
             trials: BTreeMap::new(),
             accounts: BTreeMap::new(),
             live: BTreeSet::new(),
-            strategy: sweep_strategy::strategy(spec),
+            strategy,
             gpu_ms: 0,
         }
     }

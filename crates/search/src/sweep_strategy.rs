@@ -5,10 +5,10 @@
 use gramwise_model::{GainPerKg, Objective, SweepSpec, TrialId};
 
 use crate::state::Trial;
-use crate::strategy::{Goal, Knobs, Seen, Setting, Strategy};
+use crate::strategy::{EarlierTrial, Goal, Knobs, Seen, Setting, Strategy};
 
 /// The strategy of a sweep that begins.
-pub(crate) fn strategy(spec: &SweepSpec) -> Strategy {
+pub(crate) fn strategy(spec: &SweepSpec, earlier: Vec<EarlierTrial>) -> Strategy {
     let goal = |objective: &Objective| if objective.is_co2e() { Goal::Grams } else { Goal::Reported };
     let mut objectives: Vec<Goal> = spec.objectives.iter().map(goal).collect();
     if !objectives.contains(&Goal::Reported) {
@@ -31,6 +31,7 @@ pub(crate) fn strategy(spec: &SweepSpec) -> Strategy {
         exhaustive: false,
         resumable: spec.resource.checkpoint,
         audit: spec.prune.audit,
+        earlier,
         ..Setting::new(spec.space.clone(), last_step, objectives)
     };
     Strategy::new(setting, Knobs::default())

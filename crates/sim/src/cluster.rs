@@ -92,7 +92,12 @@ impl Cluster {
 
     /// Runs a sweep to its end. `Err` names the invariant that broke, and when.
     pub fn run(mut self, spec: SweepSpec, factors: CarbonFactors) -> Result<History, String> {
-        self.command(&Command::Submit { spec: Box::new(spec), factors, by: "sim@sim".to_owned() })?;
+        self.command(&Command::Submit {
+            spec: Box::new(spec),
+            factors,
+            earlier: Vec::new(),
+            by: "sim@sim".to_owned(),
+        })?;
         for _ in 0..ROUNDS {
             self.now = Timestamp(self.now.0 + ROUND_MS);
             for index in 0..self.workers.len() {

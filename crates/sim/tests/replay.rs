@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use gramwise_search::strategy::{AskTell, Goal, Knobs, Pruner, Sampler, Setting, Strategy};
+use gramwise_search::strategy::{AskTell, EarlierTrial, Goal, Knobs, Pruner, Sampler, Setting, Strategy};
 use gramwise_sim::replay::{Course, Outcome, Table, replay};
 
 /// 300 configurations of two numbers and a word; the best is near (0.7, 0.2) with `b`. Cost grows with the first number.
@@ -61,6 +61,31 @@ fn less_carbon_than_chance_for_the_same() {
     assert!(ours < 0.3 * chance, "regret after 10 trainings: {ours} against {chance}");
     let asha = mean(Sampler::Random, Pruner::Asha);
     assert!(asha < chance, "a baseline that is worth comparing with: {asha} against {chance}");
+}
+
+#[test]
+fn what_earlier_searches_found_is_found_sooner() {
+    let table = table();
+    let course = Course { workers: 4, budget_fte: 4.0 };
+    let search = |seed: u64, earlier: Vec<EarlierTrial>| {
+        let setting = Setting {
+            seed,
+            workers: 4,
+            earlier,
+            ..Setting::new(table.space.clone(), table.max_epoch, ONE.to_vec())
+        };
+        let mut searcher = AskTell::new(Strategy::new(setting, Knobs::default()));
+        let outcome = replay(&table, &mut searcher, &course).expect("the search asks for what can be");
+        (outcome.regret[0], searcher.strategy().as_earlier())
+    };
+    let (mut cold, mut warm) = (0.0, 0.0);
+    for seed in 0..5 {
+        let (alone, earlier) = search(seed, Vec::new());
+        assert!((10..=40).contains(&earlier.len()), "{}", earlier.len());
+        cold += alone;
+        warm += search(seed + 100, earlier).0;
+    }
+    assert!(warm < 0.3 * cold, "regret after one training: {warm} against {cold}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) fn project(
     };
     let book = |entry: &Entry<'_>| entry.insert(transaction, seq, written_at);
     match fact {
-        Fact::SweepSubmitted { sweep, spec, factors, by, at } => run(
+        Fact::SweepSubmitted { sweep, spec, factors, earlier: _, by, at } => run(
             "INSERT INTO sweep (id, name, state, submitted_by, submitted_at_ms, spec, factors)
              VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6)",
             params![sweep.0, spec.name, by, int(at.0), json(spec), json(factors)],

@@ -127,7 +127,8 @@ impl Reader {
         })
     }
 
-    fn trials(&self, sweep: SweepId) -> Result<Vec<TrialRow>, Error> {
+    /// The trials of a sweep, by number.
+    pub fn trials(&self, sweep: SweepId) -> Result<Vec<TrialRow>, Error> {
         let sql = "SELECT t.id, t.state, t.config, t.step, t.metrics, t.verdict, t.because, t.message,
                    (SELECT count(*) FROM attempt a WHERE a.sweep = t.sweep AND a.trial = t.id)
                    FROM trial t WHERE t.sweep = ?1 ORDER BY t.id";

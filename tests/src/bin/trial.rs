@@ -70,7 +70,10 @@ fn train(asked: &Asked) {
         }
         asked.report(step);
         if asked.checkpoint {
-            fs::write(&checkpoint, step.to_string()).expect("the checkpoint folder is there");
+            // It may be stopped at any moment: a checkpoint is the old one or the new one, never half of one.
+            let new = format!("{checkpoint}.new");
+            fs::write(&new, step.to_string()).expect("the checkpoint folder is there");
+            fs::rename(&new, &checkpoint).expect("both are in one folder");
         }
         if step >= asked.hold_after {
             wait_for(&asked.hold);

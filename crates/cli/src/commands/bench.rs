@@ -6,13 +6,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
-use gramwise_search::strategy::{AskTell, Goal, Knobs, Setting, Strategy};
+use gramwise_search::strategy::{AskTell, EarlierTrial, Goal, Knobs, Setting, Strategy};
 use gramwise_sim::replay::{Course, Fates, MARKS, Outcome, Summary, Table, plot, replay};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{BenchArgs, Common, Form};
 use crate::exit::{Exit, Failure};
 use crate::output::print;
+
+/// Seeds of searches that others learn from are their own.
+const EARLIER_SEED: u64 = 1000;
 
 /// One replay: its table and seed, and what came of it with the statements that were held against outcomes.
 type Run = (usize, u64, Result<(Outcome, (u64, u64)), String>);
@@ -23,7 +26,8 @@ pub(crate) fn bench(common: &Common, args: &BenchArgs) -> anyhow::Result<Exit> {
     for (name, value) in &args.knob {
         knobs.set(name, *value).map_err(|problem| Failure::error(Exit::WrongInput, problem))?;
     }
-    let tables = tables(args)?;
+    let tables = tables(args, &args.tasks)?;
+    let earlier = args.warm_start.as_ref().map(|task| earlier(args, task, &tables)).transpose()?;
     let jobs: Vec<(usize, u64)> =
         (0..args.seeds).flat_map(|seed| (0..tables.len()).map(move |table| (table, seed))).collect();
     let (next, runs) = (AtomicUsize::new(0), Mutex::new(Vec::<Run>::new()));
@@ -33,7 +37,7 @@ pub(crate) fn bench(common: &Common, args: &BenchArgs) -> anyhow::Result<Exit> {
         for _ in 0..args.threads.unwrap_or(cores).max(1) {
             scope.spawn(|| {
                 while let Some((table, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-                    let outcome = run(&tables[table], seed, args, knobs);
+                    let outcome = run(&tables[table], seed, args, knobs, earlier.as_ref());
                     runs.lock()
                         .expect("no thread panics while it holds the lock")
                         .push((table, seed, outcome));
@@ -71,7 +75,30 @@ fn progress(common: &Common, length: usize) -> ProgressBar {
     ProgressBar::new(length as u64).with_style(style.expect("the template is right"))
 }
 
-fn run(table: &Table, seed: u64, args: &BenchArgs, knobs: Knobs) -> Result<(Outcome, (u64, u64)), String> {
+fn run(
+    table: &Table,
+    seed: u64,
+    args: &BenchArgs,
+    knobs: Knobs,
+    earlier: Option<&Table>,
+) -> Result<(Outcome, (u64, u64)), String> {
+    let earlier = match earlier {
+        Some(earlier) => {
+            search(earlier, seed + EARLIER_SEED, args, knobs, Vec::new())?.1.strategy().as_earlier()
+        }
+        None => Vec::new(),
+    };
+    let (outcome, searcher) = search(table, seed, args, knobs, earlier)?;
+    Ok((outcome, searcher.strategy().calibration()))
+}
+
+fn search(
+    table: &Table,
+    seed: u64,
+    args: &BenchArgs,
+    knobs: Knobs,
+    earlier: Vec<EarlierTrial>,
+) -> Result<(Outcome, AskTell), String> {
     let objectives = if args.several { vec![Goal::Reported, Goal::Grams] } else { vec![Goal::Reported] };
     let setting = Setting {
         first_step: args.grace,
@@ -82,6 +109,7 @@ fn run(table: &Table, seed: u64, args: &BenchArgs, knobs: Knobs) -> Result<(Outc
         sampler: args.sampler.into(),
         pruner: args.pruner.into(),
         resumable: !args.no_checkpoint,
+        earlier,
         ..Setting::new(table.space.clone(), table.max_epoch, objectives)
     };
     let course = Course { workers: args.workers, budget_fte: args.budget };
@@ -90,10 +118,23 @@ fn run(table: &Table, seed: u64, args: &BenchArgs, knobs: Knobs) -> Result<(Outc
         searcher = searcher.in_place();
     }
     let outcome = replay(table, &mut searcher, &course)?;
-    Ok((outcome, searcher.strategy().calibration()))
+    Ok((outcome, searcher))
 }
 
-fn tables(args: &BenchArgs) -> anyhow::Result<Vec<Table>> {
+/// The table that was searched before.
+fn earlier(args: &BenchArgs, task: &str, tables: &[Table]) -> anyhow::Result<Table> {
+    let earlier = self::tables(args, &[task.to_owned()])?.swap_remove(0);
+    match tables.iter().find(|table| table.space != earlier.space) {
+        None => Ok(earlier),
+        Some(other) => {
+            let message = format!("`{task}` and `{}` have different hyperparameters", other.task);
+            let hint = "hint: `--tasks` takes the tables that are searched";
+            Err(Failure::error(Exit::WrongInput, format!("{message}\n{hint}")))
+        }
+    }
+}
+
+fn tables(args: &BenchArgs, tasks: &[String]) -> anyhow::Result<Vec<Table>> {
     let entries = std::fs::read_dir(&args.dir).map_err(|error| {
         Failure::error(Exit::WrongInput, format!("cannot read {}: {error}", args.dir.display()))
     })?;
@@ -104,8 +145,8 @@ fn tables(args: &BenchArgs) -> anyhow::Result<Vec<Table>> {
     folders.sort();
     let wanted = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        args.tasks.is_empty()
-            || args.tasks.iter().any(|task| {
+        tasks.is_empty()
+            || tasks.iter().any(|task| {
                 *task == name || task.strip_suffix('*').is_some_and(|start| name.starts_with(start))
             })
     };

@@ -32,7 +32,10 @@ pub(super) fn check(common: &Common, file: &Path) -> anyhow::Result<Exit> {
 }
 
 /// The sweep with what the command line overrules.
-pub(super) fn overruled(spec: SweepSpec, methods: &Methods) -> anyhow::Result<SweepSpec> {
+pub(super) fn overruled(mut spec: SweepSpec, methods: &Methods) -> anyhow::Result<SweepSpec> {
+    if !methods.warm_start.is_empty() {
+        spec.warm_start.clone_from(&methods.warm_start);
+    }
     spec.with(methods.sampler.map(Into::into), methods.pruner.map(Into::into))
         .map_err(|what| Failure::error(Exit::WrongInput, what))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use gramwise_carbon::CarbonFactors;
-use gramwise_coordinator::Coordinator;
+use gramwise_coordinator::{Coordinator, Error};
 use gramwise_meter::{HostMeter, MeterHandle, MeterThread};
 use gramwise_model::rows::{SweepRecord, SweepState, TrialState};
 use gramwise_model::{SweepId, SweepSpec, WorkerId};
@@ -69,7 +69,7 @@ impl Work<'_> {
         let coordinator = Coordinator::start(journal, self.resumed, listener)?;
         let sweep = match self.resumed {
             Some(sweep) => sweep,
-            None => coordinator.submit(self.spec.clone(), self.factors.clone(), whoami()).await?,
+            None => self.submit(&coordinator).await?,
         };
         self.say(&self.opening(sweep));
         let interrupt = CancellationToken::new();
@@ -107,8 +107,23 @@ impl Work<'_> {
         Ok(verdict(&record))
     }
 
+    async fn submit(&self, coordinator: &Coordinator) -> anyhow::Result<SweepId> {
+        let submitted = coordinator.submit(self.spec.clone(), self.factors.clone(), whoami()).await;
+        submitted.map_err(|error| {
+            if matches!(error, Error::WarmStart(_)) {
+                Failure::error(Exit::WrongInput, error.to_string())
+            } else {
+                error.into()
+            }
+        })
+    }
+
     fn opening(&self, sweep: SweepId) -> String {
-        let does = if self.resumed.is_some() { "resumes" } else { "begins" };
+        let does = match (self.resumed, self.spec.warm_start.as_slice()) {
+            (Some(_), _) => "resumes".to_owned(),
+            (None, []) => "begins".to_owned(),
+            (None, from) => format!("begins, with what sweep {} taught", from.join(" and ")),
+        };
         let name = &self.spec.name;
         format!(
             "sweep {sweep} ({name}) {does}; database {}; Ctrl-C stops it, the same command resumes it",

@@ -35,6 +35,7 @@ const KEYS: &[&str] = &[
     "retry",
     "resources",
     "carbon",
+    "warm_start",
     "seed",
     "description",
     "project",
@@ -83,6 +84,7 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
         carbon: settings::carbon(findings, &file),
         space: space?,
         resource,
+        warm_start: warm_start(findings, &file),
         seed,
     })
 }
@@ -90,6 +92,15 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
 /// How configurations are proposed; `None` if it is wrong.
 fn method(findings: &mut Findings<'_>, file: &Fields<'_>) -> Option<Sampler> {
     file.get("method").map_or(Some(Sampler::default()), |field| field.one_of(findings, &Sampler::ALL))
+}
+
+/// Earlier sweeps, by name or number: one, or a list.
+fn warm_start(findings: &mut Findings<'_>, file: &Fields<'_>) -> Vec<String> {
+    let Some(field) = file.get("warm_start") else { return Vec::new() };
+    let hint = "such as `warm_start: digits`, or several: `warm_start: [digits, 12]`";
+    let sweeps = if field.is_list() { field.list(findings, hint).unwrap_or_default() } else { vec![field] };
+    let name = |sweep: &Field<'_>| sweep.name(findings, "the name or number of a sweep", hint);
+    sweeps.iter().filter_map(name).collect()
 }
 
 /// W&B's keys that change nothing here.

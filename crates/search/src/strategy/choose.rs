@@ -6,7 +6,7 @@ use gramwise_surrogate::{
 };
 
 use super::calibration::Calibration;
-use super::model::{Model, by_best};
+use super::model::Model;
 use super::setting::{By, Choice, What};
 use super::trials::Place;
 use super::worth::Stake;
@@ -147,8 +147,7 @@ impl Strategy {
         };
         let any_whole = self.trials.iter().any(|trial| trial.place == Place::Complete);
         let is_enough = by_halving && !self.setting.exhaustive && any_whole;
-        let paused =
-            by_best(self.primary(), &self.trials).into_iter().find(|at| self.trials[*at].is_paused());
+        let paused = self.by_best().into_iter().find(|at| self.trials[*at].is_paused());
         if let Some(trial) = paused.filter(|_| !is_enough) {
             return self.choice(What::Resume(trial), self.next_rung(trial), By::Sampler);
         }
@@ -258,7 +257,7 @@ impl Strategy {
     /// Trials, the most promising by what is seen of them first.
     fn standing_now(&self) -> Vec<usize> {
         if self.single() {
-            return by_best(self.primary(), &self.trials);
+            return self.by_best();
         }
         self.standing(0, |_| true)
     }

@@ -15,6 +15,9 @@ use gramwise_model::TrialId;
 
 /// The scout may cost so many times the median whole training.
 const SCOUT: f64 = 1.5;
+/// One configuration in so many of the design is a best one of earlier sweeps. More help where the sweeps are alike, and cost
+/// where what was best there is bad here.
+const RECALLED: usize = 6;
 /// Rungs that the best third of the design climbs before the model takes over.
 const CLIMB: usize = 2;
 
@@ -29,7 +32,7 @@ impl Strategy {
         let low = self.first_rung();
         let middle = (low + CLIMB).min(last);
         if self.trials.len() < design
-            && let Some(what) = self.sampled(self.trials.len())
+            && let Some(what) = self.design_point(design)
         {
             return Some(self.cold(what, low));
         }
@@ -69,6 +72,12 @@ impl Strategy {
             paused.into_iter().take(half).min_by(|a, b| all[*a].total_cmp(&all[*b]))
         };
         Some(self.cold(What::Resume(scout?), last))
+    }
+
+    /// The next configuration of the design: what was best in earlier sweeps at first, the sampler's then.
+    fn design_point(&self, design: usize) -> Option<What> {
+        let recalled = if self.trials.len() < design / RECALLED { self.best_of_earlier() } else { None };
+        recalled.or_else(|| self.sampled(self.trials.len()))
     }
 
     fn cold(&self, what: What, to: usize) -> Choice {

@@ -34,7 +34,8 @@ enum Kind {
 }
 
 impl Encoding {
-    pub(crate) fn new(space: &Space) -> Self {
+    /// With `origin`, one more axis tells trials of earlier sweeps from the search's own.
+    pub(crate) fn new(space: &Space, origin: bool) -> Self {
         let parameters = space.parameters();
         let searched: Vec<usize> =
             (0..parameters.len()).filter(|at| parameters[*at].distribution.is_searched()).collect();
@@ -53,6 +54,9 @@ impl Encoding {
         axes.resize(axes.len() + flags.len(), Axis::Number);
         if axes.is_empty() {
             axes.push(Axis::Number); // A space of constants has one point.
+        }
+        if origin {
+            axes.push(Axis::Category);
         }
         Self { space: space.clone(), searched, kinds, flags, axes }
     }

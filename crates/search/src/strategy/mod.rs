@@ -12,6 +12,7 @@ mod ask_tell;
 mod calibration;
 mod choose;
 mod cold;
+mod earlier;
 mod emissions;
 mod encoding;
 mod feasibility;
@@ -34,6 +35,7 @@ use rand::seq::SliceRandom;
 use crate::rng::{Purpose, rng};
 pub use ask_tell::{AskTell, Doomed};
 use calibration::Calibration;
+pub use earlier::EarlierTrial;
 use emissions::{Burnt, Emissions};
 use encoding::Encoding;
 pub use knobs::Knobs;
@@ -65,6 +67,8 @@ pub struct Strategy {
     encoding: Encoding,
     rungs: Vec<u64>,
     trials: Vec<Trial>,
+    /// Those of earlier sweeps.
+    earlier: Vec<Trial>,
     /// Keys of the trials' configurations.
     known: BTreeSet<String>,
     /// One for each reported objective once it was fitted, the primary first.
@@ -100,9 +104,14 @@ impl Strategy {
             Pruner::Asha | Pruner::Hyperband => 3,
             Pruner::GainPerKg | Pruner::None | Pruner::Median => 2,
         };
-        Self {
-            encoding: Encoding::new(&setting.space),
-            rungs: rungs(setting.first_step.max(1), setting.last_step.max(1), factor),
+        let encoding = Encoding::new(&setting.space, !setting.earlier.is_empty());
+        let rungs = rungs(setting.first_step.max(1), setting.last_step.max(1), factor);
+        let earlier =
+            setting.earlier.iter().map(|one| one.as_trial(&encoding, &setting.objectives, &rungs)).collect();
+        let mut strategy = Self {
+            encoding,
+            rungs,
+            earlier,
             knobs,
             trials: Vec::new(),
             known: BTreeSet::new(),
@@ -122,7 +131,9 @@ impl Strategy {
             warm: false,
             grid_from: 0,
             setting,
-        }
+        };
+        strategy.learn_emissions();
+        strategy
     }
 
     /// What it is about.
@@ -142,26 +153,8 @@ impl Strategy {
 
     /// A trial exists, with this configuration; its index is the number of trials before it.
     pub fn started(&mut self, config: Config) -> usize {
-        let x = self.encoding.encode(&config);
-        let objectives = self.setting.objectives.len();
         self.known.insert(sampling::key(&config));
-        self.trials.push(Trial {
-            unit: self.encoding.unit(&config),
-            features: self.encoding.features(&x),
-            x,
-            config,
-            place: Place::Waiting,
-            step: 0,
-            curve: Vec::new(),
-            best: vec![f64::INFINITY; objectives],
-            latest: vec![f64::INFINITY; objectives],
-            grams_at: Vec::new(),
-            grams: 0.0,
-            limit: f64::INFINITY,
-            stated: None,
-            audited: false,
-            failed: false,
-        });
+        self.trials.push(Trial::new(config, &self.encoding, self.setting.objectives.len()));
         self.skip_known_grid_points();
         self.trials.len() - 1
     }
@@ -194,38 +187,11 @@ impl Strategy {
     /// A trial reported. [`Strategy::word`] says what becomes of it.
     pub fn seen(&mut self, trial: usize, seen: &Seen) {
         self.reports += 1;
-        let (running_minimum, last_rung) = (self.single(), self.last_rung());
-        let primary = self.primary();
+        let (running_minimum, primary) = (self.single(), self.primary());
         let Some(one) = self.trials.get_mut(trial) else { return };
-        one.step = one.step.max(seen.step).max(1);
-        let grams = one.grams.max(if seen.grams.is_finite() { seen.grams } else { 0.0 });
-        self.spent += grams - one.grams;
-        one.grams = grams;
-        one.failed |= !seen.feasible;
-        let mut costs = seen.costs.iter();
-        for (at, goal) in self.setting.objectives.iter().enumerate() {
-            let cost = match goal {
-                Goal::Grams => one.grams,
-                Goal::Reported => {
-                    let cost = costs.next().copied().unwrap_or(f64::INFINITY);
-                    one.failed |= !cost.is_finite();
-                    // No better than the worst: a loss of minus infinity has diverged as well.
-                    if cost.is_finite() { cost } else { f64::INFINITY }
-                }
-            };
-            one.latest[at] = cost;
-            one.best[at] = one.best[at].min(cost);
-        }
-        let mut reached = Vec::new();
-        while one.curve.len() <= last_rung && (seen.last || one.step >= self.rungs[one.curve.len()]) {
-            reached.push(one.curve.len());
-            one.curve.push(if running_minimum { one.best.clone() } else { one.latest.clone() });
-            one.grams_at.push(one.grams);
-        }
-        if seen.last {
-            // A curve that ended early was seen at its end only.
-            reached.drain(..reached.len().saturating_sub(1));
-        }
+        let before = one.grams;
+        let reached = one.take(seen, &self.setting.objectives, &self.rungs);
+        self.spent += one.grams - before;
         // With several objectives only a whole training can improve anything.
         let improves = if running_minimum { one.best[primary] < self.best } else { seen.last };
         if improves && !one.failed {
@@ -287,6 +253,10 @@ impl Strategy {
         if self.setting.pruner != Pruner::GainPerKg && self.setting.sampler != Sampler::Gp {
             return Vec::new();
         }
+        // What others did says nothing of this search's own scale.
+        if self.trials.iter().all(|trial| trial.curve.is_empty()) {
+            return Vec::new();
+        }
         let model_of = |objective: usize| self.models.iter().find(|model| model.objective == objective);
         let is_due = |objective: &usize| {
             model_of(*objective).is_none_or(|model| {
@@ -299,7 +269,8 @@ impl Strategy {
         if due.is_empty() {
             return Vec::new();
         }
-        let mut order = by_best(self.primary(), &self.trials);
+        let everyone = self.everyone();
+        let mut order = by_best(self.primary(), &everyone);
         let address = TrialId(u32::try_from(self.launches).unwrap_or(u32::MAX));
         order.shuffle(&mut rng(self.setting.seed, address, Purpose::Fit));
         let task = |objective: usize| {
@@ -309,7 +280,7 @@ impl Strategy {
                 |model| model.parameters.clone(),
             );
             let about = (self.encoding.axes(), self.rungs.as_slice());
-            fit_task(objective, &start, about, &self.trials, &self.knobs, &order)
+            fit_task(objective, &start, about, (&everyone, self.earlier.len()), &self.knobs, &order)
         };
         due.into_iter().filter_map(task).collect()
     }
@@ -319,7 +290,8 @@ impl Strategy {
         let about = (self.encoding.axes(), self.rungs.as_slice());
         let parameters = Parameters::from_logs(logs.to_vec(), self.encoding.axes().len());
         let is_known = self.setting.objectives.get(objective) == Some(&Goal::Reported);
-        let build = |parameters| Model::build(objective, &parameters, about, &self.trials, &self.knobs);
+        let everyone = (self.earlier.as_slice(), self.trials.as_slice());
+        let build = |parameters| Model::build(objective, &parameters, about, everyone, &self.knobs);
         let Some(model) = parameters.filter(|_| is_known).and_then(build) else { return };
         self.models.retain(|model| model.objective != objective);
         self.models.push(model);
@@ -334,6 +306,16 @@ impl Strategy {
             self.price = Some(first.price);
             self.first_price = Some(first);
         }
+    }
+
+    /// All trials, those of earlier sweeps first.
+    fn everyone(&self) -> Vec<&Trial> {
+        self.earlier.iter().chain(&self.trials).collect()
+    }
+
+    /// The search's own trials that reached a rung, best first.
+    fn by_best(&self) -> Vec<usize> {
+        by_best(self.primary(), &self.trials.iter().collect::<Vec<_>>())
     }
 
     /// May a trial go on? One that is paused, or is held at its rung while it is weighed.
@@ -377,7 +359,7 @@ impl Strategy {
         if self.emissions.is_some() && (self.reports as f64) < RELEARN * self.learnt_at as f64 {
             return;
         }
-        let seen = self.trials.iter().flat_map(|trial| {
+        let seen = self.everyone().into_iter().flat_map(|trial| {
             trial.grams_at.iter().enumerate().map(|(rung, grams)| Burnt {
                 features: &trial.features,
                 step: self.rungs[rung].min(trial.step),

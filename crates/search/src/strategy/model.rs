@@ -39,7 +39,7 @@ pub(crate) struct Model {
     pub(crate) parameters: Parameters,
     pub(crate) warp: Warp,
     pub(crate) process: CurveProcess,
-    /// The process's index of each trial that is in it.
+    /// The process's index of each of the search's own trials that is in it.
     places: Vec<Option<usize>>,
     /// Rows when it was built.
     pub(crate) built_with: usize,
@@ -54,13 +54,12 @@ impl Model {
         objective: usize,
         parameters: &Parameters,
         (axes, rungs): (&[Axis], &[u64]),
-        trials: &[Trial],
+        (earlier, own): (&[Trial], &[Trial]),
         knobs: &Knobs,
     ) -> Option<Self> {
-        let rows = rows(objective, rungs, trials, knobs);
-        let values: Vec<f64> =
-            rows.iter().map(|(trial, rung)| trials[*trial].curve[*rung][objective]).collect();
-        let warp = Warp::new(&values)?;
+        let trials: Vec<&Trial> = earlier.iter().chain(own).collect();
+        let rows = rows(objective, rungs, &trials, knobs);
+        let (warp, scores) = scores(objective, &rows, &trials, earlier.len())?;
         let process = CurveProcess::new(axes, rungs, parameters);
         let mut model = Self {
             objective,
@@ -70,8 +69,14 @@ impl Model {
             places: Vec::new(),
             built_with: rows.len(),
         };
-        for (trial, rung) in rows {
-            model.observe(trial, &trials[trial], rung);
+        let mut places = vec![None; earlier.len()];
+        for ((trial, rung), value) in rows.into_iter().zip(scores) {
+            let x = &trials[trial].x;
+            let place = match trial.checked_sub(earlier.len()) {
+                Some(own) => model.place(own, x),
+                None => *places[trial].get_or_insert_with(|| model.process.add(x.clone())),
+            };
+            model.process.observe(&Observation { trial: place, rung, value });
         }
         Some(model)
     }
@@ -107,18 +112,31 @@ impl Model {
     }
 }
 
+/// The search's own warp, and a score for each row. Losses of earlier sweeps are ranked among themselves: theirs may be of
+/// other data, on another scale.
+fn scores(objective: usize, rows: &[Row], trials: &[&Trial], earlier: usize) -> Option<(Warp, Vec<f64>)> {
+    let value = |(trial, rung): &Row| trials[*trial].curve[*rung][objective];
+    let (theirs, own): (Vec<Row>, Vec<Row>) = rows.iter().partition(|(trial, _)| *trial < earlier);
+    let warp_of = |rows: &[Row]| Warp::new(&rows.iter().map(value).collect::<Vec<_>>());
+    let (warp, earlier_warp) = (warp_of(&own)?, warp_of(&theirs));
+    let score = |row: &Row| {
+        if row.0 < earlier { earlier_warp.as_ref() } else { Some(&warp) }.map(|warp| warp.score(value(row)))
+    };
+    let scores = rows.iter().map(|row| score(row).unwrap_or_default()).collect();
+    Some((warp, scores))
+}
+
 /// The fit that is due: of whole trials, the ten best and the longest always among them, the rest in the order of `shuffled`.
 pub(crate) fn fit_task(
     objective: usize,
     start: &Parameters,
     (axes, rungs): (&[Axis], &[u64]),
-    trials: &[Trial],
+    (trials, earlier): (&[&Trial], usize),
     knobs: &Knobs,
     shuffled: &[usize],
 ) -> Option<FitTask> {
     let rows = rows(objective, rungs, trials, knobs);
-    let values: Vec<f64> = rows.iter().map(|(trial, rung)| trials[*trial].curve[*rung][objective]).collect();
-    let warp = Warp::new(&values)?;
+    let (_, scores) = scores(objective, &rows, trials, earlier)?;
     let best = by_best(objective, trials);
     let mut longest: Vec<usize> = shuffled.to_vec();
     longest.sort_by_key(|trial| std::cmp::Reverse(trials[*trial].curve.len()));
@@ -136,9 +154,9 @@ pub(crate) fn fit_task(
     }
     let observations = rows
         .iter()
-        .zip(&values)
+        .zip(scores)
         .filter(|((trial, _), _)| kept[*trial])
-        .map(|(&(trial, rung), value)| Observation { trial, rung, value: warp.score(*value) })
+        .map(|(&(trial, rung), value)| Observation { trial, rung, value })
         .collect();
     Some(FitTask {
         objective,
@@ -152,7 +170,7 @@ pub(crate) fn fit_task(
 }
 
 /// Trials that reached a rung, best first.
-pub(crate) fn by_best(objective: usize, trials: &[Trial]) -> Vec<usize> {
+pub(crate) fn by_best(objective: usize, trials: &[&Trial]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..trials.len()).filter(|trial| !trials[*trial].curve.is_empty()).collect();
     order.sort_by(|a, b| trials[*a].best[objective].total_cmp(&trials[*b].best[objective]));
     order
@@ -160,12 +178,12 @@ pub(crate) fn by_best(objective: usize, trials: &[Trial]) -> Vec<usize> {
 
 /// The rows that a model of limited size holds: all while they fit; else the inner rungs of all but the best are left
 /// out, then all but the last; the worst trials beyond one and a half times the limit. By trial and rung.
-fn rows(objective: usize, rungs: &[u64], trials: &[Trial], knobs: &Knobs) -> Vec<Row> {
+fn rows(objective: usize, rungs: &[u64], trials: &[&Trial], knobs: &Knobs) -> Vec<Row> {
     let order = by_best(objective, trials);
     let total: usize = order.iter().map(|trial| trials[*trial].curve.len()).sum();
     let mut rows: Vec<Row> = Vec::new();
     for (rank, &index) in order.iter().enumerate() {
-        let trial = &trials[index];
+        let trial = trials[index];
         let reached = trial.curve.len();
         let first = if total <= knobs.rows || rank < WHOLE_CURVES {
             0

@@ -41,7 +41,9 @@ impl Strategy {
         for attempt in 0..PATIENCE {
             let unit = match self.setting.sampler {
                 Sampler::Gp | Sampler::Sobol if attempt == 0 => self.even_point(index),
-                Sampler::Tpe if attempt < 8 && self.trials.len() >= TPE_START => self.tpe(&mut dice),
+                Sampler::Tpe if attempt < 8 && self.earlier.len() + self.trials.len() >= TPE_START => {
+                    self.tpe(&mut dice)
+                }
                 Sampler::Gp | Sampler::Sobol | Sampler::Tpe | Sampler::Random | Sampler::Grid => {
                     self.random_unit(&mut dice)
                 }
@@ -93,11 +95,12 @@ impl Strategy {
     }
 
     fn tpe(&self, dice: &mut impl Rng) -> Vec<f64> {
-        let order = by_best(self.primary(), &self.trials);
+        let everyone = self.everyone();
+        let order = by_best(self.primary(), &everyone);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
         let good = ((TPE_GOOD * order.len() as f64).ceil() as usize).clamp(1, TPE_MOST).min(order.len());
         let points =
-            |trials: &[usize]| trials.iter().map(|at| self.trials[*at].unit.as_slice()).collect::<Vec<_>>();
+            |trials: &[usize]| trials.iter().map(|at| everyone[*at].unit.as_slice()).collect::<Vec<_>>();
         let dimensions = self.encoding.space().parameters().len();
         tpe_point(&points(&order[..good]), &points(&order[good..]), dimensions, || dice.random())
     }

@@ -3,6 +3,8 @@
 use gramwise_model::{Config, Pruner, Sampler, Space};
 use serde::{Deserialize, Serialize};
 
+use super::earlier::EarlierTrial;
+
 /// What a search is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
@@ -38,6 +40,8 @@ pub struct Setting {
     pub resumable: bool,
     /// The share of doomed trials that run on all the same, to measure what ending trials costs.
     pub audit: f64,
+    /// What earlier sweeps of like spaces did.
+    pub earlier: Vec<EarlierTrial>,
 }
 
 impl Setting {
@@ -59,6 +63,7 @@ impl Setting {
             exhaustive: true,
             resumable: true,
             audit: 0.0,
+            earlier: Vec::new(),
         }
     }
 }
@@ -300,7 +305,7 @@ pub struct Rank {
 }
 
 /// One report.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     /// The step.
     pub step: u64,

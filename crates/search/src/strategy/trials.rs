@@ -3,6 +3,8 @@
 use gramwise_model::Config;
 
 use super::calibration::Statement;
+use super::encoding::Encoding;
+use super::setting::{Goal, Seen};
 
 /// Where a trial is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,61 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
+    /// A trial that did nothing yet.
+    pub(crate) fn new(config: Config, encoding: &Encoding, objectives: usize) -> Self {
+        let x = encoding.encode(&config);
+        Self {
+            unit: encoding.unit(&config),
+            features: encoding.features(&x),
+            x,
+            config,
+            place: Place::Waiting,
+            step: 0,
+            curve: Vec::new(),
+            best: vec![f64::INFINITY; objectives],
+            latest: vec![f64::INFINITY; objectives],
+            grams_at: Vec::new(),
+            grams: 0.0,
+            limit: f64::INFINITY,
+            stated: None,
+            audited: false,
+            failed: false,
+        }
+    }
+
+    /// Takes in a report; the rungs that were reached with it. Curves are of the best so far with one objective, of the latest
+    /// with several.
+    pub(crate) fn take(&mut self, seen: &Seen, goals: &[Goal], rungs: &[u64]) -> Vec<usize> {
+        self.step = self.step.max(seen.step).max(1);
+        self.grams = self.grams.max(if seen.grams.is_finite() { seen.grams } else { 0.0 });
+        self.failed |= !seen.feasible;
+        let mut costs = seen.costs.iter();
+        for (at, goal) in goals.iter().enumerate() {
+            let cost = match goal {
+                Goal::Grams => self.grams,
+                Goal::Reported => {
+                    let cost = costs.next().copied().unwrap_or(f64::INFINITY);
+                    self.failed |= !cost.is_finite();
+                    // No better than the worst: a loss of minus infinity has diverged as well.
+                    if cost.is_finite() { cost } else { f64::INFINITY }
+                }
+            };
+            self.latest[at] = cost;
+            self.best[at] = self.best[at].min(cost);
+        }
+        let mut reached = Vec::new();
+        while self.curve.len() < rungs.len() && (seen.last || self.step >= rungs[self.curve.len()]) {
+            reached.push(self.curve.len());
+            self.curve.push(if goals.len() == 1 { self.best.clone() } else { self.latest.clone() });
+            self.grams_at.push(self.grams);
+        }
+        if seen.last {
+            // A curve that ended early was seen at its end only.
+            reached.drain(..reached.len().saturating_sub(1));
+        }
+        reached
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.place, Place::Running(_))
     }

@@ -56,9 +56,14 @@ impl<'n> Field<'n> {
 
     /// A text that is not empty; a bare number or truth value is taken as it is written.
     pub(super) fn text(&self, findings: &mut Findings<'_>) -> Option<String> {
+        self.name(findings, "a text", "")
+    }
+
+    /// A text that names something.
+    pub(super) fn name(&self, findings: &mut Findings<'_>, expected: &str, hint: &str) -> Option<String> {
         let text = self.node.scalar_text().filter(|text| !text.trim().is_empty());
         if text.is_none() {
-            self.wrong(findings, "a text", "");
+            self.wrong(findings, expected, hint);
         }
         text
     }
@@ -153,6 +158,11 @@ impl<'n> Field<'n> {
         let hint = meant(&found, &names).map(|word| format!("did you mean `{word}`?"));
         self.wrong(findings, &format!("one of {}", names.join(", ")), &hint.unwrap_or_default());
         None
+    }
+
+    /// Is it a list?
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.content, Content::List(_))
     }
 
     /// The items of a list.

@@ -1,0 +1,89 @@
+//! Trials of earlier sweeps, from which a new search learns.
+//!
+//! They are trials of one more hyperparameter, the sweep they come from, whose length scale is fitted as that of any other: it
+//! says how alike the sweeps are. Their best configurations are among the first that the new search tries.
+
+use gramwise_model::Config;
+use serde::{Deserialize, Serialize};
+
+use super::Strategy;
+use super::encoding::Encoding;
+use super::model::by_best;
+use super::setting::{Goal, Seen, What};
+use super::trials::Trial;
+
+/// More trials of earlier sweeps than this do not help a model of limited size: the best half, and even steps through the rest.
+const MOST: usize = 40;
+
+/// The coordinate of another sweep; a search's own trials have zero.
+const ANOTHER: f64 = 1.0;
+
+/// A trial of an earlier sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EarlierTrial {
+    /// Its configuration, which is one of the new search's space.
+    pub config: Config,
+    /// Its reports in order, as the new search understands them. Finite.
+    pub seen: Vec<Seen>,
+}
+
+impl EarlierTrial {
+    pub(super) fn as_trial(&self, encoding: &Encoding, goals: &[Goal], rungs: &[u64]) -> Trial {
+        let mut trial = Trial::new(self.config.clone(), encoding, goals.len());
+        if let Some(origin) = trial.x.last_mut() {
+            *origin = ANOTHER;
+        }
+        trial.features = encoding.features(&trial.x);
+        for seen in &self.seen {
+            trial.take(seen, goals, rungs);
+        }
+        trial
+    }
+
+    fn best(&self) -> f64 {
+        let first = self.seen.iter().filter_map(|seen| seen.costs.first().copied());
+        first.fold(f64::INFINITY, f64::min)
+    }
+
+    /// Of many, those that are worth keeping, best first.
+    pub fn chosen(mut trials: Vec<Self>) -> Vec<Self> {
+        trials.sort_by(|a, b| a.best().total_cmp(&b.best()));
+        let rest = trials.split_off(trials.len().min(MOST / 2));
+        let step = rest.len().div_ceil(MOST / 2).max(1);
+        trials.extend(rest.into_iter().step_by(step));
+        trials
+    }
+}
+
+impl Strategy {
+    /// What trials did here, for another search to learn from.
+    pub fn as_earlier(&self) -> Vec<EarlierTrial> {
+        let reported = |at: &usize| self.setting.objectives[*at] == Goal::Reported;
+        let reported: Vec<usize> = (0..self.setting.objectives.len()).filter(reported).collect();
+        let one = |trial: &Trial| EarlierTrial {
+            config: trial.config.clone(),
+            seen: (0..trial.curve.len())
+                .map(|rung| Seen {
+                    step: self.rungs[rung].min(trial.step),
+                    costs: reported.iter().map(|at| trial.curve[rung][*at]).collect(),
+                    grams: trial.grams_at[rung],
+                    last: rung == self.last_rung(),
+                    feasible: !trial.failed,
+                })
+                .filter(|seen| seen.costs.iter().all(|cost| cost.is_finite()))
+                .collect(),
+        };
+        EarlierTrial::chosen(self.trials.iter().map(one).filter(|one| !one.seen.is_empty()).collect())
+    }
+
+    /// The best configuration of earlier sweeps that was not tried yet.
+    pub(super) fn best_of_earlier(&self) -> Option<What> {
+        if !self.setting.pool.is_empty() || !self.may_begin() {
+            return None;
+        }
+        let order = by_best(self.primary(), &self.earlier.iter().collect::<Vec<_>>());
+        let untried = order.into_iter().filter(|at| !self.earlier[*at].failed);
+        let config = untried.map(|at| &self.earlier[at].config).find(|config| self.is_new(config))?;
+        Some(What::New { config: config.clone(), pool: None })
+    }
+}
