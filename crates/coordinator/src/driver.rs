@@ -132,7 +132,11 @@ impl DriverHandle {
 }
 
 /// What the sweeps did that a new one is to learn from.
-fn warm_start(journal: &Journal, spec: &SweepSpec) -> Result<Vec<EarlierTrial>, Error> {
+fn warm_start(
+    journal: &Journal,
+    spec: &SweepSpec,
+    factors: &CarbonFactors,
+) -> Result<Vec<EarlierTrial>, Error> {
     let mut earlier = Vec::new();
     if spec.warm_start.is_empty() {
         return Ok(earlier);
@@ -149,7 +153,7 @@ fn warm_start(journal: &Journal, spec: &SweepSpec) -> Result<Vec<EarlierTrial>, 
             let steps = reader.steps(sweep.id, trial.id)?;
             trials.push((trial, steps));
         }
-        earlier.extend(recall(spec, &trials).map_err(|why| {
+        earlier.extend(recall(spec, factors, &trials).map_err(|why| {
             Error::WarmStart(format!(
                 "nothing can be learnt from sweep {} ({}): {why}",
                 sweep.id, sweep.spec.name
@@ -267,7 +271,7 @@ impl Driver {
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Submit(spec, factors, by, reply) => {
-                let done = warm_start(&self.journal, &spec)
+                let done = warm_start(&self.journal, &spec, &factors)
                     .and_then(|earlier| self.carry_out(&Command::Submit { spec, factors, earlier, by }));
                 let sweep = SweepId(self.state.last_sweep);
                 self.hold(reply, done.map(|()| sweep));

@@ -23,7 +23,7 @@ pub fn apply(state: &mut State, fact: &Fact) {
     match fact {
         Fact::SweepSubmitted { sweep, spec, factors, earlier, by: _, at } => {
             state.last_sweep = state.last_sweep.max(sweep.0);
-            let strategy = strategy(spec, earlier.clone());
+            let strategy = strategy(spec, factors, earlier.clone());
             state.sweeps.insert(*sweep, Sweep::submitted(*sweep, (spec, factors), strategy, *at));
         }
         Fact::SweepResumed { sweep, away_ms } => {

@@ -43,7 +43,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             ask::decide_ask(state, &ask::Question { worker, description, request: *request, free_gpus }, now)
         }
         Command::Report(report) => report::decide_report(state, report, now),
-        Command::Judge { worker } => Ok(judge::decide_judge(state, worker)),
+        Command::Judge { worker } => Ok(judge::decide_judge(state, worker, now)),
         Command::Fitted { sweep, objective, parameters } => {
             let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
             let fitted =

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gramwise_carbon::{GramsCo2e, Joules};
 use gramwise_model::Timestamp;
+use gramwise_model::rows::Account;
 
 use crate::fact::Reservation;
 use crate::state::{Sweep, Trial};
@@ -12,6 +13,9 @@ use crate::sweep_strategy::index;
 
 /// The time between the decision to stop and the last joule: one reporting period, and the trial's grace.
 const REACTION: Duration = Duration::from_secs(2);
+
+/// At the beginning of a sweep its setup and its idle hosts say little of what is to come.
+const MOST_IN_ALL: f64 = 3.0;
 
 /// What to set aside before a trial is started, resumed or taken further: what it is at most predicted to burn (at 95 %) to
 /// the rung that it runs to. Zero while nothing has shown what a step costs: the first trials are always admitted.
@@ -26,19 +30,20 @@ pub(crate) fn reservation(sweep: &Sweep, trial: &Trial, launch: Option<Launch>) 
     }
 }
 
-/// Does the budget allow one more attempt that needs this much, beside what is in flight? `Err` says which limit
-/// stands against it, in words.
+/// Does the budget allow one more attempt that needs this much, beside what is in flight? Idle hosts and gramwise itself are
+/// expected to go on taking their share. `Err` says which limit stands against it, in words.
 pub(crate) fn admits(sweep: &Sweep, need: Reservation) -> Result<(), String> {
     let spent = sweep.spent();
     let held = in_flight(sweep);
+    let in_all = in_all(sweep);
     if let Some(limit) = sweep.spec.budget.co2e {
-        let wanted = spent.co2e.grams() + held.co2e + need.co2e;
+        let wanted = spent.co2e.grams() + (held.co2e + need.co2e) * in_all;
         if wanted > limit {
             return Err(format!("budget: {} CO2e spent or set aside of {}", mass(wanted), mass(limit)));
         }
     }
     if let Some(limit) = sweep.spec.budget.energy {
-        let wanted = spent.energy.joules() + held.energy + need.energy;
+        let wanted = spent.energy.joules() + (held.energy + need.energy) * in_all;
         if wanted > limit {
             return Err(format!("budget: {} spent or set aside of {}", work(wanted), work(limit)));
         }
@@ -46,14 +51,53 @@ pub(crate) fn admits(sweep: &Sweep, need: Reservation) -> Result<(), String> {
     Ok(())
 }
 
+/// Grams that trials may still burn, if what they burnt so far took its share of each budget: idle hosts and gramwise itself take
+/// theirs on. `None` without a budget of this kind, and while nothing was burnt.
+pub(crate) fn left(sweep: &Sweep, now: Timestamp) -> Option<f64> {
+    let budget = &sweep.spec.budget;
+    let spent = sweep.spent();
+    let hard = 1.0 + margin(sweep, now);
+    let shares = [
+        budget.co2e.map(|limit| spent.co2e.grams().get() * hard / limit.get()),
+        budget.energy.map(|limit| spent.energy.joules().get() * hard / limit.get()),
+        budget.wall.map(|limit| age(sweep, now).as_secs_f64() / limit.as_secs_f64()),
+        budget.gpu_hours.map(|limit| gpu_hours(sweep, now) / limit),
+    ];
+    let spent = shares.into_iter().flatten().reduce(f64::max)?;
+    let left = sweep.strategy.spent() * (1.0 - spent) / spent;
+    (sweep.strategy.spent() > 0.0 && left.is_finite()).then(|| left.max(0.0))
+}
+
+/// What a sweep spends in all for each gram of its attempts, so far; at most three.
+fn in_all(sweep: &Sweep) -> f64 {
+    let of = |accounts: &[Account]| -> f64 {
+        accounts.iter().filter_map(|one| sweep.accounts.get(one)).map(|one| one.co2e.grams().get()).sum()
+    };
+    let (attempts, all) = (of(&[Account::Trial, Account::Lost]), of(&Account::ALL));
+    if attempts > 0.0 { (all / attempts).min(MOST_IN_ALL) } else { 1.0 }
+}
+
+/// What is spent while a sweep comes to its end, as a share of what it spent so far.
+fn margin(sweep: &Sweep, now: Timestamp) -> f64 {
+    if sweep.live.is_empty() {
+        0.0
+    } else {
+        (REACTION.as_secs_f64() / age(sweep, now).as_secs_f64()).min(0.25)
+    }
+}
+
+/// How long the sweep ran.
+fn age(sweep: &Sweep, now: Timestamp) -> Duration {
+    now.since(sweep.submitted_at).saturating_sub(sweep.away)
+}
+
 /// The limit that ends the sweep now, in words. Hard limits end it early enough that what is in flight stays below:
 /// at the present rate of spending, for as long as stopping takes.
 pub(crate) fn exhausted(sweep: &Sweep, now: Timestamp) -> Option<String> {
     let budget = &sweep.spec.budget;
     let spent = sweep.spent();
-    let age = now.since(sweep.submitted_at).saturating_sub(sweep.away);
-    let margin =
-        if sweep.live.is_empty() { 0.0 } else { (REACTION.as_secs_f64() / age.as_secs_f64()).min(0.25) };
+    let age = age(sweep, now);
+    let margin = margin(sweep, now);
     let grams = spent.co2e.grams();
     if let Some(limit) = budget.co2e.filter(|limit| grams * (1.0 + margin) >= *limit) {
         return Some(format!("budget: {} CO2e of {} spent", mass(grams), mass(limit)));

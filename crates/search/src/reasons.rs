@@ -111,6 +111,9 @@ fn threshold_from(sweep: &Sweep, against: Against) -> String {
         }
         (Against::Price(price), Some(GainPerKg::Auto) | None) => match sweep.strategy.first_price() {
             Some(first) => {
+                let budget = first.trainings.map_or_else(String::new, |trainings| {
+                    format!(" (the budget is {trainings:.0} trainings at most)")
+                });
                 let falls = (first.price / price).log2();
                 let since = match falls.round() {
                     falls if falls < 1.0 => String::new(),
@@ -118,7 +121,7 @@ fn threshold_from(sweep: &Sweep, against: Against) -> String {
                     falls => format!(", halved {falls} times since"),
                 };
                 format!(
-                    "auto: {} for a whole training of {}{since}",
+                    "auto: {} for a whole training of {}{budget}{since}",
                     first.in_words(),
                     mass(GramsCo2e::new(first.whole))
                 )

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gramwise_carbon::CarbonFactors;
 use gramwise_model::rows::{StepRow, TrialRow, TrialState};
 use gramwise_model::{Config, SweepSpec};
 
@@ -15,8 +16,12 @@ const ROUNDING: f64 = 1e-6;
 
 /// The trials of an earlier sweep that a new one can learn from: those whose configurations are of its space, and which
 /// reported its objectives. `Err` says why there is none. `steps` are of each trial by attempt and step.
-pub fn recall(spec: &SweepSpec, trials: &[(TrialRow, Vec<StepRow>)]) -> Result<Vec<EarlierTrial>, String> {
-    let mut search = strategy(spec, Vec::new());
+pub fn recall(
+    spec: &SweepSpec,
+    factors: &CarbonFactors,
+    trials: &[(TrialRow, Vec<StepRow>)],
+) -> Result<Vec<EarlierTrial>, String> {
+    let mut search = strategy(spec, factors, Vec::new());
     let mut refused = None;
     let mut recalled = 0;
     for (row, steps) in trials {

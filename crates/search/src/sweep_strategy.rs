@@ -2,13 +2,14 @@
 //!
 //! The strategy counts trials from 0 and knows no attempts; a sweep counts them from 1.
 
+use gramwise_carbon::{CarbonFactors, GramsCo2e};
 use gramwise_model::{GainPerKg, Objective, SweepSpec, TrialId};
 
 use crate::state::Trial;
 use crate::strategy::{EarlierTrial, Goal, Knobs, Seen, Setting, Strategy};
 
 /// The strategy of a sweep that begins.
-pub(crate) fn strategy(spec: &SweepSpec, earlier: Vec<EarlierTrial>) -> Strategy {
+pub(crate) fn strategy(spec: &SweepSpec, factors: &CarbonFactors, earlier: Vec<EarlierTrial>) -> Strategy {
     let goal = |objective: &Objective| if objective.is_co2e() { Goal::Grams } else { Goal::Reported };
     let mut objectives: Vec<Goal> = spec.objectives.iter().map(goal).collect();
     if !objectives.contains(&Goal::Reported) {
@@ -28,6 +29,7 @@ pub(crate) fn strategy(spec: &SweepSpec, earlier: Vec<EarlierTrial>) -> Strategy
         sampler: spec.method,
         pruner: spec.prune.rule,
         most_trials: spec.budget.trials.map(|most| most as usize),
+        most_grams: most_grams(spec, factors),
         exhaustive: false,
         resumable: spec.resource.checkpoint,
         audit: spec.prune.audit,
@@ -35,6 +37,14 @@ pub(crate) fn strategy(spec: &SweepSpec, earlier: Vec<EarlierTrial>) -> Strategy
         ..Setting::new(spec.space.clone(), last_step, objectives)
     };
     Strategy::new(setting, Knobs::default())
+}
+
+/// What the budgets of grams and of energy allow.
+fn most_grams(spec: &SweepSpec, factors: &CarbonFactors) -> Option<f64> {
+    let by_co2e = spec.budget.co2e.map(GramsCo2e::get);
+    let by_energy =
+        spec.budget.energy.map(|energy| energy.kwh() * factors.intensity.get() * factors.pue.get());
+    by_co2e.into_iter().chain(by_energy).reduce(f64::min)
 }
 
 /// The strategy's number of a trial.

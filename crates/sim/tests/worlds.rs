@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use gramwise_carbon::CarbonFactors;
 use gramwise_model::rows::{Account, Outcome};
 use gramwise_model::{Because, Constraint, SweepSpec};
-use gramwise_search::{Fact, Next, Phase, State, apply};
+use gramwise_search::{Fact, Next, Phase, State, Trial, apply};
 use gramwise_sim::{Cluster, History, Weather};
 
 fn spec(checkpoint: bool, objectives: &str, budget: &str) -> SweepSpec {
@@ -191,5 +191,27 @@ fn a_hard_budget_is_not_overstepped() {
         let spent = history.state.sweeps.values().next().expect("one sweep").spent().co2e.grams().get();
         assert!(spent <= limit, "world {seed}: {spent} g of {limit} g");
         assert!(spent > 0.5 * limit, "world {seed} ended at {spent} g of {limit} g");
+    }
+}
+
+#[test]
+fn a_small_budget_sees_one_trial_to_its_end() {
+    let calm = world(2, Weather::default());
+    let sweep = calm.state.sweeps.values().next().expect("one sweep");
+    let burnt =
+        |trial: &Trial| trial.attempts.iter().map(|attempt| attempt.total.co2e.grams().get()).sum::<f64>();
+    let mut whole: Vec<f64> = sweep.completed().map(burnt).collect();
+    whole.sort_by(f64::total_cmp);
+    let all: f64 = sweep.spent().co2e.grams().get();
+    let trials: f64 = sweep.trials.values().map(burnt).sum();
+    // The dearest training, with its share of idle hosts and of gramwise itself.
+    let training = whole[whole.len() - 1] * all / trials;
+    for trainings in [0.7, 1.0, 1.5, 2.0] {
+        let budget = format!("{{co2e: {:.6} mg}}", training * trainings * 1e3);
+        let history = Cluster::new(0, 1, Weather::default())
+            .run(spec(true, ONE, &budget), factors())
+            .unwrap_or_else(|fault| panic!("{trainings} trainings: {fault}"));
+        let [completed, ..] = history.fates();
+        assert!(completed >= 1, "{trainings} trainings: {:?}", history.fates());
     }
 }

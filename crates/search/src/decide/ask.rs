@@ -56,7 +56,7 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
     if answered || sweep.phase != SweepPhase::Running || asked.free_gpus.len() < gpus {
         return Ok(facts);
     }
-    match choose(sweep) {
+    match choose(sweep, now) {
         Ok(choice) => facts.extend(lease(sweep, choice, asked, now)),
         Err(Nothing::Now) => {}
         Err(Nothing::MoreAtAll(why, budget)) => facts.extend(end_sweep(sweep, &why, budget)),
@@ -72,11 +72,11 @@ enum Nothing {
     MoreAtAll(String, bool),
 }
 
-fn choose(sweep: &Sweep) -> Result<Choice, Nothing> {
+fn choose(sweep: &Sweep, now: Timestamp) -> Result<Choice, Nothing> {
     let idle = sweep.live.is_empty();
     let choice = match interrupted(sweep) {
         Some(choice) => choice,
-        None => wanted(sweep, sweep.strategy.choose())?,
+        None => wanted(sweep, sweep.strategy.choose(money::left(sweep, now)))?,
     };
     match money::admits(sweep, money::reservation(sweep, &choice.trial, choice.launch)) {
         Ok(()) => Ok(choice),

@@ -1,7 +1,7 @@
 //! Running trials that have news are judged, each against all that is known.
 
 use gramwise_model::rows::Verdict;
-use gramwise_model::{AttemptId, Because, CO2E, WorkerId};
+use gramwise_model::{AttemptId, Because, CO2E, Timestamp, WorkerId};
 
 use crate::fact::{Fact, Next};
 use crate::state::{Phase, State, Sweep, SweepPhase, Trial};
@@ -10,17 +10,19 @@ use crate::sweep_strategy::index;
 use crate::{money, reasons};
 
 /// Judges every trial of a worker that reached a new step since it was last judged.
-pub(super) fn decide_judge(state: &State, worker: &WorkerId) -> Vec<Fact> {
+pub(super) fn decide_judge(state: &State, worker: &WorkerId, now: Timestamp) -> Vec<Fact> {
     let Some(worker) = state.workers.get(worker) else { return Vec::new() };
     let Some(sweep) = state.sweep(worker.sweep).filter(|sweep| sweep.phase == SweepPhase::Running) else {
         return Vec::new();
     };
     let held = worker.live.iter().filter_map(|id| Some((*id, sweep.trials.get(&id.trial)?)));
     let has_news = |trial: &Trial| trial.phase == Phase::Running && trial.last_step() > trial.judged_at;
-    held.filter(|(_, trial)| has_news(trial)).filter_map(|(id, trial)| decided(sweep, trial, id)).collect()
+    held.filter(|(_, trial)| has_news(trial))
+        .filter_map(|(id, trial)| decided(sweep, trial, id, now))
+        .collect()
 }
 
-fn decided(sweep: &Sweep, trial: &Trial, attempt: AttemptId) -> Option<Fact> {
+fn decided(sweep: &Sweep, trial: &Trial, attempt: AttemptId, now: Timestamp) -> Option<Fact> {
     let step = trial.last_step();
     let fact = |verdict, because, next| Fact::Decided { attempt, step, verdict, launch: None, because, next };
     if let Some((metric, found)) = missing_objective(sweep, trial) {
@@ -30,7 +32,7 @@ fn decided(sweep: &Sweep, trial: &Trial, attempt: AttemptId) -> Option<Fact> {
     if step == sweep.spec.resource.max {
         return Some(fact(Verdict::Continue, Because::LastStep, None));
     }
-    let judgement = sweep.strategy.judge(index(trial.id));
+    let judgement = sweep.strategy.judge(index(trial.id), money::left(sweep, now));
     let because = reasons::of_judgement(sweep, trial, &judgement)?;
     Some(match judgement.word {
         Word::Pause => fact(Verdict::Pause, because, Some(Next::Pause)),

@@ -52,10 +52,10 @@ impl AskTell {
     /// What to do next. A trial that is resumed counts as running from now on. Never [`What::Refit`].
     pub fn ask(&mut self) -> Choice {
         self.fit(false);
-        let mut choice = self.strategy.choose();
+        let mut choice = self.strategy.choose(None);
         if choice.what == What::Refit {
             self.fit(true);
-            choice = self.strategy.choose();
+            choice = self.strategy.choose(None);
             if choice.what == What::Refit {
                 choice.what = What::Done("nothing is expected to gain what its carbon is worth".to_owned());
             }
@@ -90,7 +90,7 @@ impl AskTell {
             return self.strategy.word(trial);
         }
         self.fit(false);
-        let judgement = self.strategy.judge(trial);
+        let judgement = self.strategy.judge(trial, None);
         if let (Why::Audit(own, _), _) | (Why::Gain(own, _), Word::Stop) = (&judgement.why, judgement.word) {
             let best = self.strategy.best_whole().map_or(f64::INFINITY, |(_, best)| best);
             self.doomed.push(Doomed { trial, chance: own.chance, best });

@@ -54,10 +54,11 @@ impl Look {
 }
 
 impl Strategy {
-    /// What to do next. Looks, and changes nothing: [`Strategy::launched`] makes it so.
-    pub fn choose(&self) -> Choice {
+    /// What to do next. `left` is the grams that trials may still burn, if that is known. Looks, and changes nothing:
+    /// [`Strategy::launched`] makes it so.
+    pub fn choose(&self, left: Option<f64>) -> Choice {
         match self.setting.pruner {
-            Pruner::GainPerKg => self.choose_by_gain(),
+            Pruner::GainPerKg => self.choose_by_gain(left),
             Pruner::None | Pruner::Median => self.choose_new(self.last_rung()),
             Pruner::Asha | Pruner::Hyperband => match self.promotable() {
                 Some((trial, to)) => self.choice(What::Resume(trial), to, By::Rank),
@@ -70,9 +71,9 @@ impl Strategy {
         Choice { what, to, price: self.price.unwrap_or(0.0), by }
     }
 
-    fn choose_by_gain(&self) -> Choice {
+    fn choose_by_gain(&self, left: Option<f64>) -> Choice {
         if !self.warm
-            && let Some(choice) = self.cold_start(None)
+            && let Some(choice) = self.cold_start(None, left)
         {
             return choice;
         }

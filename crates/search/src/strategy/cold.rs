@@ -18,12 +18,18 @@ const SCOUT: f64 = 1.5;
 /// One configuration in so many of the design is a best one of earlier sweeps. More help where the sweeps are alike, and cost
 /// where what was best there is bad here.
 const RECALLED: usize = 6;
+/// A trial runs to its end while so many times its grams are left.
+const PRUDENT: f64 = 2.0;
 /// Rungs that the best third of the design climbs before the model takes over.
 const CLIMB: usize = 2;
 
 impl Strategy {
-    /// The next step of the beginning; `None` once the model can take over.
-    pub(super) fn cold_start(&self, held: Option<usize>) -> Option<Choice> {
+    /// The next step of the beginning; `None` once the model can take over. A budget that is about to end is better spent on the
+    /// end of one trial than on the beginnings of many.
+    pub(super) fn cold_start(&self, held: Option<usize>, left: Option<f64>) -> Option<Choice> {
+        if let Some(choice) = self.last_chance(held, left) {
+            return Some(choice);
+        }
         let cold = if self.single() { self.knobs.cold } else { self.knobs.cold_several };
         let design = cold
             .max(self.setting.workers.min(4 * self.knobs.cold))
@@ -50,12 +56,7 @@ impl Strategy {
                 return Some(self.cold(What::Resume(trial), middle));
             }
         }
-        let scouted = |trial: &Trial| match trial.place {
-            Place::Complete => true,
-            Place::Running(to) => to == last,
-            Place::Waiting | Place::Paused | Place::Over => false,
-        };
-        let scouts = self.trials.iter().filter(|trial| scouted(trial)).count();
+        let scouts = self.scouts();
         if scouts >= if self.single() { 1 } else { self.knobs.scouts_several } {
             return None;
         }
@@ -65,13 +66,33 @@ impl Strategy {
         let affordable = SCOUT * totals.get(totals.len() / 2)?;
         let mut paused = order;
         paused.retain(|trial| self.may_go_on(*trial, held) && all[*trial] <= affordable);
-        let scout = if scouts % 2 == 0 {
+        let scout = if scouts.is_multiple_of(2) {
             paused.into_iter().next()
         } else {
             let half = paused.len().div_ceil(2);
             paused.into_iter().take(half).min_by(|a, b| all[*a].total_cmp(&all[*b]))
         };
         Some(self.cold(What::Resume(scout?), last))
+    }
+
+    /// How many trials run or ran to their end.
+    fn scouts(&self) -> usize {
+        let scouted = |trial: &&Trial| match trial.place {
+            Place::Complete => true,
+            Place::Running(to) => to == self.last_rung(),
+            Place::Waiting | Place::Paused | Place::Over => false,
+        };
+        self.trials.iter().filter(scouted).count()
+    }
+
+    /// The best trial runs to its end if little more than that is left, and none did.
+    fn last_chance(&self, held: Option<usize>, left: Option<f64>) -> Option<Choice> {
+        let left = left.filter(|_| self.scouts() == 0)?;
+        let open = self.by_best().into_iter().filter(|trial| self.may_go_on(*trial, held));
+        let whole = |trial: &usize| self.whole(&self.trials[*trial]) - self.trials[*trial].grams;
+        let affordable = |trial: &usize| whole(trial) <= left;
+        let best = open.into_iter().find(affordable)?;
+        (left < PRUDENT * whole(&best)).then(|| self.cold(What::Resume(best), self.last_rung()))
     }
 
     /// The next configuration of the design: what was best in earlier sweeps at first, the sampler's then.

@@ -20,9 +20,9 @@ use crate::rng::{Purpose, rng};
 const NODES: u32 = 64;
 
 impl Strategy {
-    /// What becomes of a running trial after its last report. Looks, and changes nothing: a launch in it becomes so by
+    /// What becomes of a running trial after its last report; `left` as in [`Strategy::choose`]. Looks, and changes nothing: a launch in it becomes so by
     /// [`Strategy::launched`], an end by [`Strategy::ended`].
-    pub fn judge(&self, trial: usize) -> Judgement {
+    pub fn judge(&self, trial: usize, left: Option<f64>) -> Judgement {
         let word = self.word(trial);
         let Some(one) = self.trials.get(trial) else { return Judgement::say(word, Why::OnItsWay) };
         if self.has_diverged(one) {
@@ -33,7 +33,7 @@ impl Strategy {
             (Word::Stop | Word::Pause, Pruner::Median) => {
                 Judgement::say(word, self.rank_by_median(trial).map_or(Why::OnItsWay, Why::Rank))
             }
-            (Word::Stop | Word::Pause, Pruner::GainPerKg) => self.judge_by_gain(trial),
+            (Word::Stop | Word::Pause, Pruner::GainPerKg) => self.judge_by_gain(trial, left),
             (Word::Stop | Word::Pause, Pruner::Asha | Pruner::Hyperband | Pruner::None) => {
                 self.judge_by_rank(trial)
             }
@@ -45,12 +45,12 @@ impl Strategy {
         if self.setting.resumable { Word::Pause } else { Word::Stop }
     }
 
-    fn judge_by_gain(&self, trial: usize) -> Judgement {
+    fn judge_by_gain(&self, trial: usize, left: Option<f64>) -> Judgement {
         if self.trials[trial].audited {
             return Judgement::go_on(Launch::unpriced(self.last_rung(), false), Why::OnItsWay);
         }
         let (Some((own, price)), true) = (self.promise(trial), self.warm) else {
-            return self.judge_at_first(trial);
+            return self.judge_at_first(trial, left);
         };
         let launch = Launch { price: price.min(f64::MAX), ..Launch::unpriced(self.next_rung(trial), true) };
         let rate = self.rate.unwrap_or(price).max(price);
@@ -74,8 +74,8 @@ impl Strategy {
     }
 
     /// While there is no model that has seen a whole curve.
-    fn judge_at_first(&self, trial: usize) -> Judgement {
-        if let Some(launch) = self.cold_choice(trial) {
+    fn judge_at_first(&self, trial: usize, left: Option<f64>) -> Judgement {
+        if let Some(launch) = self.cold_choice(trial, left) {
             return Judgement::go_on(launch, Why::ColdStart);
         }
         // What cannot be resumed goes on now or never: the best of those seen at the rung do.
@@ -100,11 +100,11 @@ impl Strategy {
     }
 
     /// Does the cold start take the trial further?
-    fn cold_choice(&self, trial: usize) -> Option<Launch> {
+    fn cold_choice(&self, trial: usize, left: Option<f64>) -> Option<Launch> {
         if self.warm || !self.setting.resumable {
             return None;
         }
-        let choice = self.cold_start(Some(trial))?;
+        let choice = self.cold_start(Some(trial), left)?;
         (choice.what == What::Resume(trial)).then(|| choice.launch())
     }
 

@@ -4,7 +4,7 @@
 //! ([`gramwise_surrogate::staged`]): whether to start a new configuration or to resume a paused one, which, and whether
 //! anything is worth its carbon at all. `docs/design/search.md` explains it.
 //!
-//! [`Strategy::choose`] and [`Strategy::word`] look; [`Strategy::started`], [`Strategy::launched`], [`Strategy::seen`],
+//! [`Strategy::choose`], [`Strategy::judge`] and [`Strategy::word`] look; [`Strategy::started`], [`Strategy::launched`], [`Strategy::seen`],
 //! [`Strategy::ended`] and [`Strategy::fitted`] change. Equal changes in equal order give an equal strategy, and it decides
 //! alike: nothing is drawn from a generator that is stored, no clock is read, and a fit is data that comes back.
 
@@ -56,6 +56,9 @@ const SHORT: u64 = 4;
 const OWN_SPREAD: f64 = 0.1;
 /// No reservation is larger than so many times what is expected.
 const MOST_PRUDENT: f64 = 5.0;
+/// A whole training is to gain no less and no more of the spread than this, whatever the budget.
+const LEAST_SHARE: f64 = 0.001;
+const LARGEST_SHARE: f64 = 0.2;
 /// Random configurations that say what is typical of a space.
 const TYPICAL: usize = 64;
 
@@ -144,6 +147,11 @@ impl Strategy {
     /// The steps at which trials are compared and may be paused.
     pub fn rungs(&self) -> &[u64] {
         &self.rungs
+    }
+
+    /// Grams that trials burnt.
+    pub fn spent(&self) -> f64 {
+        self.spent
     }
 
     /// Statements of 5 % quantiles that an outcome was held against, and how many outcomes fell below.
@@ -415,7 +423,8 @@ impl Strategy {
         (0..TYPICAL).map(point).collect()
     }
 
-    /// `worth` of the initial spread for a typical whole training.
+    /// A share of the initial spread for a typical whole training: all that the budget allows are to gain it once, and without a
+    /// budget of grams or trials it is `worth`.
     fn worth_of_a_training(&self) -> FirstPrice {
         let first = self.primary();
         let mut best: Vec<f64> =
@@ -427,8 +436,13 @@ impl Strategy {
             }
             _ => None,
         };
-        let (share, whole) = (self.knobs.worth, self.typical_whole());
-        FirstPrice { share, spread, whole, price: share * spread.unwrap_or(1.0) / whole }
+        let whole = self.typical_whole();
+        let by_grams = self.setting.most_grams.map(|grams| grams / whole);
+        let by_trials = self.setting.most_trials.map(|trials| trials as f64);
+        let trainings = by_grams.into_iter().chain(by_trials).reduce(f64::min);
+        let share = trainings
+            .map_or(self.knobs.worth, |trainings| (1.0 / trainings).clamp(LEAST_SHARE, LARGEST_SHARE));
+        FirstPrice { share, spread, whole, trainings, price: share * spread.unwrap_or(1.0) / whole }
     }
 
     /// How the first price came about, where the user stated none.

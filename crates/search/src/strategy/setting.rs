@@ -33,6 +33,8 @@ pub struct Setting {
     pub pruner: Pruner,
     /// Configurations to start at most.
     pub most_trials: Option<usize>,
+    /// Grams that may be burnt in all.
+    pub most_grams: Option<f64>,
     /// When no new configuration is left, is the search to go on with paused trials at any price, until all are complete? A
     /// budget ends such a search. Otherwise it ends when none of them is worth its carbon.
     pub exhaustive: bool,
@@ -60,6 +62,7 @@ impl Setting {
             sampler: Sampler::Gp,
             pruner: Pruner::GainPerKg,
             most_trials: None,
+            most_grams: None,
             exhaustive: true,
             resumable: true,
             audit: 0.0,
@@ -100,6 +103,8 @@ pub struct FirstPrice {
     pub spread: Option<f64>,
     /// Grams of a typical whole training.
     pub whole: f64,
+    /// Whole trainings that the budget allows, if it is one of grams or trials: together they are to gain the spread once.
+    pub trainings: Option<f64>,
     /// Objective units (or fractions of the box) per gram.
     pub price: f64,
 }
@@ -108,12 +113,13 @@ impl FirstPrice {
     /// What a whole training is to gain, in words.
     pub fn in_words(&self) -> String {
         let share = self.share * 100.0;
+        let digits = usize::from(share < 9.95);
         match self.spread {
             Some(spread) if (1e-3..1e6).contains(&spread) => {
-                format!("{share:.0} % of the first trials' spread, {spread:.4},")
+                format!("{share:.digits$} % of the first trials' spread, {spread:.4},")
             }
-            Some(spread) => format!("{share:.0} % of the first trials' spread, {spread:.3e},"),
-            None => format!("{share:.0} % of the hypervolume"),
+            Some(spread) => format!("{share:.digits$} % of the first trials' spread, {spread:.3e},"),
+            None => format!("{share:.digits$} % of the hypervolume"),
         }
     }
 }
