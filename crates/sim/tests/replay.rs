@@ -66,7 +66,7 @@ fn less_carbon_than_chance_for_the_same() {
 #[test]
 fn what_earlier_searches_found_is_found_sooner() {
     let table = table();
-    let course = Course { workers: 4, budget_fte: 4.0 };
+    let course = Course { workers: 4, budget_fte: 12.0 };
     let search = |seed: u64, earlier: Vec<EarlierTrial>| {
         let setting = Setting {
             seed,
@@ -76,7 +76,7 @@ fn what_earlier_searches_found_is_found_sooner() {
         };
         let mut searcher = AskTell::new(Strategy::new(setting, Knobs::default()));
         let outcome = replay(&table, &mut searcher, &course).expect("the search asks for what can be");
-        (outcome.regret[0], searcher.strategy().as_earlier())
+        (outcome.regret[2], searcher.strategy().as_earlier())
     };
     let (mut cold, mut warm) = (0.0, 0.0);
     for seed in 0..5 {
@@ -85,7 +85,7 @@ fn what_earlier_searches_found_is_found_sooner() {
         cold += alone;
         warm += search(seed + 100, earlier).0;
     }
-    assert!(warm < 0.3 * cold, "regret after one training: {warm} against {cold}");
+    assert!(warm < 0.5 * cold, "regret after five trainings: {warm} against {cold}");
 }
 
 #[test]
