@@ -249,7 +249,7 @@ impl Strategy {
             x: one.x.clone(),
             from,
             grams,
-            feasible: 1.0,
+            feasible: if one.is_unfit() { feasibility::probability(&self.trials, &one.x) } else { 1.0 },
             payoff: self.payoff(stake, model, &others),
             bound: 0.0,
         }

@@ -68,7 +68,7 @@ impl Strategy {
                     costs: reported.iter().map(|at| trial.curve[rung][*at]).collect(),
                     grams: trial.grams_at[rung],
                     last: rung == self.last_rung(),
-                    feasible: !trial.failed,
+                    feasible: !trial.is_unfit(),
                 })
                 .filter(|seen| seen.costs.iter().all(|cost| cost.is_finite()))
                 .collect(),
@@ -82,7 +82,7 @@ impl Strategy {
             return None;
         }
         let order = by_best(self.primary(), &self.earlier.iter().collect::<Vec<_>>());
-        let untried = order.into_iter().filter(|at| !self.earlier[*at].failed);
+        let untried = order.into_iter().filter(|at| !self.earlier[*at].is_unfit());
         let config = untried.map(|at| &self.earlier[at].config).find(|config| self.is_new(config))?;
         Some(What::New { config: config.clone(), pool: None })
     }

@@ -12,14 +12,14 @@ const WIDTH: f64 = 0.25;
 
 /// The probability that a configuration is fine; 1 while all were.
 pub(super) fn probability(trials: &[Trial], x: &[f64]) -> f64 {
-    if !trials.iter().any(|trial| trial.failed) {
+    if !trials.iter().any(Trial::is_unfit) {
         return 1.0;
     }
     let (mut fine, mut failed) = PRIOR;
-    for trial in trials.iter().filter(|trial| trial.failed || trial.step > 0) {
+    for trial in trials.iter().filter(|trial| trial.is_unfit() || trial.step > 0) {
         let squared: f64 = trial.x.iter().zip(x).map(|(a, b)| (a - b) * (a - b)).sum();
         let weight = (-0.5 * squared / (WIDTH * WIDTH * x.len().max(1) as f64)).exp();
-        if trial.failed {
+        if trial.is_unfit() {
             failed += weight;
         } else {
             fine += weight;

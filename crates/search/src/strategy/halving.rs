@@ -16,7 +16,7 @@ impl Strategy {
     /// Trials that reached a rung, best first: by the first objective, or by non-dominated sorting.
     pub(super) fn standing(&self, rung: usize, among: impl Fn(&usize) -> bool) -> Vec<usize> {
         let reached: Vec<usize> = (0..self.trials.len())
-            .filter(|at| self.trials[*at].curve.len() > rung && !self.trials[*at].failed)
+            .filter(|at| self.trials[*at].curve.len() > rung && !self.trials[*at].is_unfit())
             .filter(among)
             .collect();
         let point = |at: &usize| -> Vec<f64> {

@@ -189,7 +189,7 @@ impl Strategy {
     pub fn best_whole(&self) -> Option<(usize, f64)> {
         let first = self.primary();
         let value = |one: &Trial| if self.single() { one.best[first] } else { one.latest[first] };
-        let counts = |one: &Trial| !one.failed && (self.single() || one.place == Place::Complete);
+        let counts = |one: &Trial| !one.is_unfit() && (self.single() || one.place == Place::Complete);
         let counted = self.trials.iter().enumerate().filter(|(_, one)| counts(one));
         let best = counted.map(|(trial, one)| (trial, value(one))).min_by(|a, b| a.1.total_cmp(&b.1));
         best.filter(|(_, value)| value.is_finite())

@@ -202,7 +202,7 @@ impl Strategy {
         self.spent += one.grams - before;
         // With several objectives only a whole training can improve anything.
         let improves = if running_minimum { one.best[primary] < self.best } else { seen.last };
-        if improves && !one.failed {
+        if improves && !one.is_unfit() {
             self.best = self.best.min(one.best[primary]);
             self.improved_at = self.spent;
         }
@@ -533,6 +533,9 @@ fn rungs(first: u64, last: u64, factor: u64) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use gramwise_model::hyperparameter::Hyperparameter;
+    use gramwise_model::{Space, Value};
+
     use super::*;
 
     #[test]
@@ -543,5 +546,35 @@ mod tests {
         assert_eq!(rungs(5, 2, 2), [2]);
         let long = rungs(1, 100_000, 2);
         assert!(long.len() == MAX_RUNGS && long.is_sorted() && long[7] == 100_000);
+    }
+
+    #[test]
+    fn a_constraint_counts_by_the_latest_report() {
+        let x = Hyperparameter {
+            name: "x".to_owned(),
+            kind: "float".to_owned(),
+            lower: Some(0.0),
+            upper: Some(1.0),
+            log: false,
+            choices: None,
+            condition: None,
+        };
+        let space = Space::from_hyperparameters(&[x]).unwrap();
+        let mut search = Strategy::new(Setting::new(space, 8, vec![Goal::Reported]), Knobs::default());
+        let trial = search.started(Config::from([("x".to_owned(), Value::Float(0.5))]));
+        search.launched(trial, Launch::unpriced(3, false));
+        let seen = |step: u64, feasible: bool| Seen {
+            step,
+            costs: vec![1.0 / step as f64],
+            grams: step as f64,
+            last: step == 8,
+            feasible,
+        };
+        search.seen(trial, &seen(1, false));
+        assert_eq!(search.best_whole(), None, "what breaks a constraint is not best");
+        search.seen(trial, &seen(2, true));
+        assert_eq!(search.best_whole(), Some((0, 0.5)), "it keeps them now");
+        search.seen(trial, &seen(3, false));
+        assert_eq!(search.best_whole(), None);
     }
 }

@@ -50,8 +50,10 @@ pub(crate) struct Trial {
     pub(crate) stated: Option<Statement>,
     /// It was doomed and runs to its end all the same.
     pub(crate) audited: bool,
-    /// It reported NaN or an infinity, or failed, or broke a constraint.
+    /// It reported NaN or an infinity, or failed.
     pub(crate) failed: bool,
+    /// Its latest report kept to every constraint.
+    pub(crate) feasible: bool,
 }
 
 impl Trial {
@@ -74,6 +76,7 @@ impl Trial {
             stated: None,
             audited: false,
             failed: false,
+            feasible: true,
         }
     }
 
@@ -82,7 +85,7 @@ impl Trial {
     pub(crate) fn take(&mut self, seen: &Seen, goals: &[Goal], rungs: &[u64]) -> Vec<usize> {
         self.step = self.step.max(seen.step).max(1);
         self.grams = self.grams.max(if seen.grams.is_finite() { seen.grams } else { 0.0 });
-        self.failed |= !seen.feasible;
+        self.feasible = seen.feasible;
         let mut costs = seen.costs.iter();
         for (at, goal) in goals.iter().enumerate() {
             let cost = match goal {
@@ -112,6 +115,11 @@ impl Trial {
 
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.place, Place::Running(_))
+    }
+
+    /// Did it fail, or does it break a constraint?
+    pub(crate) fn is_unfit(&self) -> bool {
+        self.failed || !self.feasible
     }
 
     /// Could it be resumed?

@@ -71,8 +71,10 @@ impl Strategy {
             return Stake::Best(Box::new(Payoff::new(gain)));
         };
         let spread = self.emissions.as_ref().map_or(0.0, super::emissions::Emissions::spread);
-        let whole =
-            self.trials.iter().filter(|trial| trial.place == super::trials::Place::Complete && !trial.failed);
+        let whole = self
+            .trials
+            .iter()
+            .filter(|trial| trial.place == super::trials::Place::Complete && !trial.is_unfit());
         let front: Vec<Vec<f64>> = whole
             .map(|trial| {
                 let value = |at: usize| match self.setting.objectives[at] {
