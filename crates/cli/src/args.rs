@@ -214,6 +214,9 @@ pub(crate) struct BenchArgs {
     /// good where it is not worth its price.
     #[arg(long)]
     pub(crate) in_place: bool,
+    /// The share of doomed trials that run on all the same. Implies `--in-place`.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) audit: f64,
     /// Trials cannot be resumed: what would be a pause is an end. Implies `--in-place`.
     #[arg(long)]
     pub(crate) no_checkpoint: bool,

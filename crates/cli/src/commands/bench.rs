@@ -109,12 +109,13 @@ fn search(
         sampler: args.sampler.into(),
         pruner: args.pruner.into(),
         resumable: !args.no_checkpoint,
+        audit: args.audit,
         earlier,
         ..Setting::new(table.space.clone(), table.max_epoch, objectives)
     };
     let course = Course { workers: args.workers, budget_fte: args.budget };
     let mut searcher = AskTell::new(Strategy::new(setting, knobs));
-    if args.in_place || args.no_checkpoint {
+    if args.in_place || args.no_checkpoint || args.audit > 0.0 {
         searcher = searcher.in_place();
     }
     let outcome = replay(table, &mut searcher, &course)?;
@@ -243,7 +244,7 @@ fn as_table(summaries: &[Summary], several: bool) -> String {
 fn as_csv(tables: &[Table], runs: &[Run]) -> String {
     let marks = |what: &str| MARKS.map(|mark| format!("{what}@{mark}")).join(",");
     let mut text = format!(
-        "engine,task,seed,fte_g,spent_g,stopped_fte,trials,epochs,completed,best,held,below,{},{},doomed,winners,winners_expected,trace\n",
+        "engine,task,seed,fte_g,spent_g,stopped_fte,trials,epochs,completed,best,held,below,{},{},doomed,winners,winners_expected,audited,audited_winners,audited_expected,trace\n",
         marks("nr"),
         marks("hv")
     );
@@ -257,7 +258,7 @@ fn as_csv(tables: &[Table], runs: &[Run]) -> String {
             outcome.trace.iter().map(|(grams, error)| format!("{grams:.6}:{error:.6}")).collect();
         let _ = writeln!(
             text,
-            "gramwise,{},{seed},{},{},{stopped},{},{},{},{},{held},{below},{},{},{},{},{:.6},{}",
+            "gramwise,{},{seed},{},{},{stopped},{},{},{},{},{held},{below},{},{},{},{},{:.6},{},{},{:.6},{}",
             table.task,
             table.fte,
             outcome.spent,
@@ -270,6 +271,9 @@ fn as_csv(tables: &[Table], runs: &[Run]) -> String {
             outcome.doomed.trials,
             outcome.doomed.winners,
             outcome.doomed.expected,
+            outcome.audited.trials,
+            outcome.audited.winners,
+            outcome.audited.expected,
             trace.join(" ")
         );
     }
@@ -290,7 +294,8 @@ fn as_json(tables: &[Table], runs: &[Run]) -> anyhow::Result<String> {
             "completed": outcome.completed, "best": outcome.best, "regret_by_fte": by_mark(outcome.regret),
             "hypervolume_by_fte": by_mark(outcome.volume), "quantiles_held": held, "quantiles_failed": below,
             "doomed": outcome.doomed.trials, "winners_doomed": outcome.doomed.winners,
-            "winners_doomed_expected": outcome.doomed.expected, "improvements": outcome.trace,
+            "winners_doomed_expected": outcome.doomed.expected, "audited": outcome.audited.trials,
+            "winners_audited": outcome.audited.winners, "winners_audited_expected": outcome.audited.expected, "improvements": outcome.trace,
         }))
     };
     let all: Vec<serde_json::Value> = runs.iter().filter_map(one).collect();

@@ -25,6 +25,8 @@ pub struct Doomed {
     pub chance: f64,
     /// The best so far.
     pub best: f64,
+    /// It runs to its end all the same, to tell what ending trials costs.
+    pub audited: bool,
 }
 
 impl AskTell {
@@ -93,7 +95,8 @@ impl AskTell {
         let judgement = self.strategy.judge(trial, None);
         if let (Why::Audit(own, _), _) | (Why::Gain(own, _), Word::Stop) = (&judgement.why, judgement.word) {
             let best = self.strategy.best_whole().map_or(f64::INFINITY, |(_, best)| best);
-            self.doomed.push(Doomed { trial, chance: own.chance, best });
+            let audited = matches!(judgement.why, Why::Audit(..));
+            self.doomed.push(Doomed { trial, chance: own.chance, best, audited });
         }
         if matches!(judgement.why, Why::Audit(..)) {
             self.strategy.audited(trial);

@@ -50,8 +50,10 @@ pub struct Outcome {
     pub trace: Vec<(f64, f64)>,
     /// Grams at which the search ended by itself.
     pub stopped_at: Option<f64>,
-    /// Trials that were found not to be worth their carbon.
+    /// Trials that were found not to be worth their carbon, and ended.
     pub doomed: Fates,
+    /// Those that ran on to their end under audit.
+    pub audited: Fates,
 }
 
 /// What would have become of doomed trials.
@@ -170,6 +172,7 @@ impl<'a> Run<'a> {
                 trace: Vec::new(),
                 stopped_at: None,
                 doomed: Fates::default(),
+                audited: Fates::default(),
             },
         }
     }
@@ -186,7 +189,12 @@ impl<'a> Run<'a> {
                 variance: one.chance * (1.0 - one.chance),
             }
         };
-        self.outcome.doomed = doomed.iter().map(fate).sum();
+        let is_over = |one: &&Doomed| {
+            let (row, done) = self.trials[one.trial];
+            done == self.table.curves[row].errors.len()
+        };
+        self.outcome.doomed = doomed.iter().filter(|one| !one.audited).map(fate).sum();
+        self.outcome.audited = doomed.iter().filter(|one| one.audited).filter(is_over).map(fate).sum();
     }
 
     /// Notes what stood at the marks that `upto` grams pass.
