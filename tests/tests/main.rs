@@ -6,6 +6,7 @@ mod engine;
 mod explain;
 mod ledger;
 mod malformed;
+mod meter;
 mod nvml;
 mod output;
 mod processes;

@@ -16,13 +16,13 @@ const RAMPS_J: f64 = 200.0 + 160.0 + 200.0;
 /// By this time it is over.
 const OVER: Duration = Duration::from_millis(5500);
 /// The power of the second GPU, at all times.
-const CONSTANT_W: f64 = 150.0;
+pub(crate) const CONSTANT_W: f64 = 150.0;
 const SCRIPT: &str = r#"{"gpus": [
     {"uuid": "GPU-ramps", "trace": [[3, 0], [4, 400], [4.4, 400], [5.4, 0]]},
     {"uuid": "GPU-constant", "trace": [[0, 150]]}]}"#;
 
 /// The clock of the script: since boot.
-fn clock() -> Duration {
+pub(crate) fn clock() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
@@ -31,12 +31,12 @@ fn since(beginning: Duration) -> Duration {
     clock().saturating_sub(beginning)
 }
 
-fn library() -> PathBuf {
+pub(crate) fn library() -> PathBuf {
     built("fake-nvml", "libfake_nvml.so")
 }
 
 /// `gramwise ARGUMENTS` on a host with the script's GPUs, whose time 0 is at `epoch`.
-fn on_gpus(place: &Place, arguments: &[&str], epoch: Duration) -> Command {
+pub(crate) fn on_gpus(place: &Place, arguments: &[&str], epoch: Duration) -> Command {
     let mut command = place.command(arguments);
     command
         .arg("--nvml-lib")

@@ -101,8 +101,18 @@ pub fn zone(code: &str) -> Result<&'static GridZone, UnknownZone> {
         .ok_or_else(|| UnknownZone { found: code.to_owned() })
 }
 
-/// Codes that begin like `code`, or whose name holds it: what a hint offers. At most five.
-pub fn nearest_zones(code: &str) -> Vec<&'static GridZone> {
+/// What to write in place of a code that is unknown, in words.
+pub fn zone_hint(code: &str) -> String {
+    let near: Vec<String> = nearest(code).iter().map(|row| format!("{} ({})", row.code, row.name)).collect();
+    if near.is_empty() {
+        "use a country's two letters, country-region like `US-CA`, or `WORLD`".to_owned()
+    } else {
+        format!("zones like it: {}", near.join(", "))
+    }
+}
+
+/// Codes that begin like `code`, or whose name holds it. At most five.
+fn nearest(code: &str) -> Vec<&'static GridZone> {
     let wanted = code.to_ascii_lowercase();
     let first: String = wanted.chars().take(1).collect();
     let by_name = zones().iter().filter(|row| row.name.to_ascii_lowercase().contains(&wanted));
@@ -186,7 +196,7 @@ mod tests {
         assert_eq!(zone("FR").unwrap().name, "France");
         assert!((zone(WORLD).unwrap().intensity.get() - 473.0).abs() < 5.0);
         assert_eq!(zone("XX").unwrap_err().to_string(), "unknown grid zone `XX`");
-        assert!(nearest_zones("franc").iter().any(|row| row.code == "FR"));
+        assert!(nearest("franc").iter().any(|row| row.code == "FR"));
     }
 
     #[test]

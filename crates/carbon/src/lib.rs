@@ -20,7 +20,7 @@ mod uncertainty;
 mod units;
 
 pub use energy::{Energy, Footprint, Provenance};
-pub use intensity::{CarbonFactors, GridZone, UnknownZone, WORLD, nearest_zones, zone, zones};
+pub use intensity::{CarbonFactors, GridZone, UnknownZone, WORLD, zone, zone_hint, zones};
 pub use quality::Quality;
 pub use split::split_exactly;
 pub use uncertainty::{Component, Interval, half_width};

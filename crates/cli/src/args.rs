@@ -125,6 +125,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Drive the search from another program: JSON messages on stdin, one answer a line on stdout.
     Engine,
+    /// Run a command and say what it burnt, as `time` says how long it took: on stderr, and with its exit code.
+    Meter(MeterArgs),
     /// What is measured, modelled or missing on this machine, and how to fix it.
     Doctor {
         #[command(flatten)]
@@ -154,6 +156,35 @@ pub(crate) struct RunArgs {
     pub(crate) devices: Devices,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// What `meter` takes.
+#[derive(Debug, Args)]
+pub(crate) struct MeterArgs {
+    /// Charge the command for this GPU only, by UUID; repeat for several [default: all of this machine].
+    #[arg(long, value_name = "UUID")]
+    pub(crate) gpu: Vec<String>,
+    /// Grid zone, such as FR or US-CAL [default: the world's mean].
+    #[arg(long, value_name = "CODE")]
+    pub(crate) zone: Option<String>,
+    /// Power usage effectiveness of the facility, 1 or more [default: no facility is counted].
+    #[arg(long, value_parser = pue)]
+    pub(crate) pue: Option<gramwise_carbon::Pue>,
+    /// Write what it burnt into this file, not to stderr.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) devices: Devices,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The command with its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+fn pue(text: &str) -> Result<gramwise_carbon::Pue, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    gramwise_carbon::Pue::new(number).map_err(|problem| problem.to_string())
 }
 
 /// What `preview` takes.

@@ -5,10 +5,13 @@ mod check;
 mod doctor;
 mod engine;
 mod logs;
+mod meter;
 mod preview;
 mod report;
 mod run;
 mod status;
+
+use std::process::ExitCode;
 
 use gramwise_model::TrialId;
 use gramwise_report as answers;
@@ -20,20 +23,22 @@ use crate::exit::{Exit, Failure};
 use crate::output::{print, terminal};
 
 /// Carries out a command.
-pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = &cli.common;
     match cli.command {
-        Command::Run(args) => return run::run(common, &args),
-        Command::Bench(args) => return bench::bench(common, &args),
-        Command::Engine => return engine::engine(),
-        Command::Preview(args) => return preview::preview(common, &args),
-        Command::Check { file } => return check::check(common, &file),
-        Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form),
+        Command::Run(args) => return run::run(common, &args).map(Into::into),
+        Command::Bench(args) => return bench::bench(common, &args).map(Into::into),
+        Command::Engine => return engine::engine().map(Into::into),
+        // It ends as its command does.
+        Command::Meter(args) => return meter::meter(common, &args).map(Into::into),
+        Command::Preview(args) => return preview::preview(common, &args).map(Into::into),
+        Command::Check { file } => return check::check(common, &file).map(Into::into),
+        Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form).map(Into::into),
         Command::Logs { trial, follow, attempt, stderr } => {
-            return logs::logs(common, &trial, &logs::Which { follow, attempt, stderr });
+            return logs::logs(common, &trial, &logs::Which { follow, attempt, stderr }).map(Into::into);
         }
         Command::Status { sweep, watch, output } => {
-            return status::status(common, sweep.sweep.as_deref(), watch, output.form);
+            return status::status(common, sweep.sweep.as_deref(), watch, output.form).map(Into::into);
         }
         Command::Report { sweep, output } => report::report(common, sweep.sweep.as_deref(), output.form)?,
         Command::Ls { output } => {
@@ -72,7 +77,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             print(&answers::history(&sweeps, &query, output.form.into(), terminal()))?;
         }
     }
-    Ok(Exit::Success)
+    Ok(Exit::Success.into())
 }
 
 fn show(common: &Common, trial: &TrialArg, form: Form) -> anyhow::Result<()> {

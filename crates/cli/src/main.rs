@@ -15,17 +15,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use exit::Exit;
-use gramwise_worker::shim;
+use gramwise_worker::{attend, shim};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     if words.nth(1).is_some_and(|word| word == shim::COMMAND) {
         return run_shim(words);
     }
+    if std::env::args_os().nth(1).is_some_and(|word| word == attend::COMMAND) {
+        let command: Vec<_> = words.collect();
+        return attend::main(&command).map_or(Exit::Internal.into(), ExitCode::from);
+    }
     let cli = args::Cli::parse(); // Ends the program with code 2 on a wrong command line.
     start_talk(&cli.common);
     match commands::run(cli) {
-        Ok(exit) => exit.into(),
+        Ok(code) => code,
         Err(error) => {
             // A reader that closed the pipe (`| head`) is no failure.
             if output::is_broken_pipe(&error) {

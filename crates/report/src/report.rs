@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{Interval, Microjoules, Quality, half_width};
+use gramwise_carbon::{CarbonFactors, Interval, Microjoules, Quality, half_width};
 use gramwise_model::rows::{HostRow, SweepRecord, SweepState, TrialRow};
 use gramwise_model::{Objective, SweepId, Timestamp, TrialId, WorkerId};
 use serde::Serialize;
@@ -208,14 +208,19 @@ fn hosts(record: &SweepRecord) -> Vec<Host> {
 
 /// One entry: all hosts of a sweep share its factors.
 fn grid(record: &SweepRecord) -> Vec<Grid> {
-    let factors = &record.sweep.factors;
-    vec![Grid {
-        zone: factors.zone.clone(),
-        g_per_kwh: factors.intensity.get(),
-        source: factors.source.clone(),
-        year: factors.year,
-        basis: factors.basis.clone(),
-        yearly: factors.yearly,
-        zone_stated: factors.zone_stated,
-    }]
+    vec![Grid::of(&record.sweep.factors)]
+}
+
+impl Grid {
+    pub(crate) fn of(factors: &CarbonFactors) -> Self {
+        Self {
+            zone: factors.zone.clone(),
+            g_per_kwh: factors.intensity.get(),
+            source: factors.source.clone(),
+            year: factors.year,
+            basis: factors.basis.clone(),
+            yearly: factors.yearly,
+            zone_stated: factors.zone_stated,
+        }
+    }
 }

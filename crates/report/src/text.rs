@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use gramwise_carbon::{GramsCo2e, Microjoules};
+use gramwise_carbon::{GramsCo2e, Microjoules, Quality};
 use gramwise_model::CO2E;
 use gramwise_model::rows::{Account, SweepRecord, TrialRow};
 
 use crate::output::Screen;
 use crate::units::{duration, energy, grams, number, share};
-use crate::{Align, Grid, Report, Terminal, calendar, pareto, table, words};
+use crate::{Align, ByProvenance, Grid, Report, Terminal, calendar, pareto, table, words};
 
 /// So many rows of the front, so that all stays on one screen.
 const FRONT_ROWS: usize = 8;
@@ -22,7 +22,10 @@ pub fn report_text(report: &Report, record: &SweepRecord, terminal: Terminal) ->
     found(&mut screen, report, record);
     front(&mut screen, record, terminal);
     cost(&mut screen, report);
-    factors(&mut screen, report);
+    for grid in &report.grid {
+        grid_and_zone(&mut screen, grid, "carbon: {zone: FR}");
+    }
+    pue(&mut screen, report.pue, report.pue_stated);
     pruning(&mut screen, report);
     screen.blank();
     screen.block(&accounts(report, terminal));
@@ -146,33 +149,37 @@ fn cost(screen: &mut Screen, report: &Report) {
         Some(embodied) => screen.more(&format!("{} embodied in the hardware", mass(embodied))),
         None => screen.more("embodied in the hardware: unknown, not accounted yet"),
     }
-    let parts = report.energy_by_provenance;
-    let part = |amount: u64| share(amount as f64, report.energy_uj as f64);
-    let text = format!(
-        "{}: {} ({} measured, {} modelled, {} estimated)",
-        report.quality,
-        report.quality.meaning(),
-        part(parts.measured_uj),
-        part(parts.modelled_uj),
-        part(parts.estimated_uj)
-    );
-    screen.say("quality", &text);
+    quality(screen, report.quality, report.energy_by_provenance);
     if report.other_tenants.energy_uj > 0 {
         let other = energy(Microjoules::new(report.other_tenants.energy_uj));
         screen.more(&format!("other users of the hosts burnt {other}, which is not in these figures"));
     }
 }
 
-fn factors(screen: &mut Screen, report: &Report) {
-    for grid in &report.grid {
-        screen.say("grid", &grid_line(grid));
-        if !grid.zone_stated {
-            screen.more("no zone was stated, so the world's mean was used");
-            screen.hint("carbon: {zone: FR}");
-        }
+/// The label with its meaning, and how much of each kind there is.
+pub(crate) fn quality(screen: &mut Screen, quality: Quality, parts: ByProvenance) {
+    let ByProvenance { measured_uj, modelled_uj, estimated_uj } = parts;
+    let part = |amount: u64| share(amount as f64, (measured_uj + modelled_uj + estimated_uj) as f64);
+    let (measured, modelled, estimated) = (part(measured_uj), part(modelled_uj), part(estimated_uj));
+    let meaning = quality.meaning();
+    screen.say(
+        "quality",
+        &format!("{quality}: {meaning} ({measured} measured, {modelled} modelled, {estimated} estimated)"),
+    );
+}
+
+/// The intensity with its source; a hint at how to state the zone where none was.
+pub(crate) fn grid_and_zone(screen: &mut Screen, grid: &Grid, hint: &str) {
+    screen.say("grid", &grid_line(grid));
+    if !grid.zone_stated {
+        screen.more("no zone was stated, so the world's mean was used");
+        screen.hint(hint);
     }
-    let source = if report.pue_stated { "as stated" } else { "not stated: no facility is counted" };
-    screen.say("PUE", &format!("{} ({source})", number(report.pue)));
+}
+
+pub(crate) fn pue(screen: &mut Screen, pue: f64, is_stated: bool) {
+    let source = if is_stated { "as stated" } else { "not stated: no facility is counted" };
+    screen.say("PUE", &format!("{} ({source})", number(pue)));
 }
 
 fn grid_line(grid: &Grid) -> String {

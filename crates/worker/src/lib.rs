@@ -2,8 +2,9 @@
 //!
 //! To know: [`run`] (one worker until its sweep is over or it is told to stop), [`Options`], and [`shim`] (the same binary,
 //! re-executed, that stands between the worker and each trial so that the whole tree of the trial's processes can be ended).
-//! The worker knows no search: it does what [`gramwise_model::work`] says.
+//! [`attend`] meters one command without any sweep. The worker knows no search: it does what [`gramwise_model::work`] says.
 
+pub mod attend;
 mod command;
 mod environment;
 mod outbox;

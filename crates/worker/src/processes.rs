@@ -38,6 +38,15 @@ pub(crate) fn kill_tree(root: Pid) {
     }
 }
 
+/// CPU time in milliseconds of all descendants of this process that were waited for: exact at the end, when all are.
+pub(crate) fn children_cpu_ms() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    // After the name, cutime and cstime are the 14th and 15th fields.
+    let ticks: u64 = fields.get(13)?.parse::<u64>().ok()? + fields.get(14)?.parse::<u64>().ok()?;
+    Some(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}
+
 fn parents() -> Vec<(Pid, Pid)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 
-use crate::processes::kill_tree;
+use crate::processes::{children_cpu_ms, kill_tree};
 
 /// The hidden command that makes gramwise a shim.
 pub const COMMAND: &str = "__shim";
@@ -129,15 +129,6 @@ fn attend(child: Pid, grace: Duration) -> io::Result<Exit> {
         not_started: None,
         cpu_ms: children_cpu_ms().unwrap_or(0),
     })
-}
-
-/// CPU time of all descendants that were waited for: exact at the end, when all are.
-fn children_cpu_ms() -> Option<u64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    // After the name, cutime and cstime are the 14th and 15th fields.
-    let ticks: u64 = fields.get(13)?.parse::<u64>().ok()? + fields.get(14)?.parse::<u64>().ok()?;
-    Some(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 /// Written whole or not at all: beside, flushed, and renamed.

@@ -1,6 +1,6 @@
 //! The mappings around the search itself: resource, budget, prune, retry, resources, carbon.
 
-use gramwise_carbon::{Pue, nearest_zones, zone};
+use gramwise_carbon::{Pue, zone, zone_hint};
 
 use super::fields::{Field, Fields};
 use super::units;
@@ -259,13 +259,7 @@ fn grid_zone(findings: &mut Findings<'_>, field: &Field<'_>) -> Option<String> {
     if let Ok(row) = zone(&code) {
         return Some(row.code.clone());
     }
-    let near: Vec<String> =
-        nearest_zones(&code).iter().map(|row| format!("{} ({})", row.code, row.name)).collect();
-    let hint = if near.is_empty() {
-        "use a country's two letters, country-region like `US-CA`, or `WORLD`".to_owned()
-    } else {
-        format!("zones like it: {}", near.join(", "))
-    };
+    let hint = zone_hint(&code);
     findings.error(&field.node.span, format!("`{}` names an unknown grid zone: `{code}`", field.path), hint);
     None
 }
