@@ -27,14 +27,28 @@ pub(crate) struct Gauge {
     usual: Option<Watts>,
     /// The lowest power seen: what a device that is gone falls to.
     lowest: Option<Watts>,
-    /// Since when the device is gone.
+    /// The last good reading of a device that is gone.
     gone: Option<Moment>,
+    /// What was estimated since.
+    guessed: Microjoules,
+    /// What was estimated beyond what a device that came back had counted: held back from what it counts next.
+    owed: Microjoules,
 }
 
 impl Gauge {
     pub(crate) fn new(device: Box<dyn Device>) -> Self {
         let counter = Counter::new(device.range(), device.max_power());
-        Self { device, counter, known_to: None, power: None, usual: None, lowest: None, gone: None }
+        Self {
+            device,
+            counter,
+            known_to: None,
+            power: None,
+            usual: None,
+            lowest: None,
+            gone: None,
+            guessed: Microjoules::ZERO,
+            owed: Microjoules::ZERO,
+        }
     }
 
     /// Does it integrate power, for want of a counter? Not known before the first reading.
@@ -43,12 +57,22 @@ impl Gauge {
     }
 
     /// Reads the device: the energy since the last good reading. `None` where this reading failed: the next good one covers
-    /// the hole. An estimate where the energy cannot be known: the counter was reset, the device is gone.
+    /// the hole. An estimate where the energy cannot be known: the counter was reset, the device is gone. A device that is gone
+    /// is asked again each time: once it answers, what its counter grew takes the place of what was estimated.
     pub(crate) fn read(&mut self, at: Moment) -> Option<Energy> {
-        if self.gone.is_some() {
-            return Some(self.fill(at));
+        match (self.device.read(), self.gone) {
+            (Ok(raw), Some(gone)) => Some(self.back(raw, gone, at)),
+            (Err(_), Some(_)) => {
+                let energy = self.fill(at);
+                self.guessed += energy.total();
+                Some(energy)
+            }
+            (answer, None) => self.answered(answer, at),
         }
-        match self.device.read() {
+    }
+
+    fn answered(&mut self, answer: Result<Raw, ReadError>, at: Moment) -> Option<Energy> {
+        match answer {
             Ok(Raw::Counter(raw)) => Some(self.by_counter(raw, at)),
             Ok(Raw::Power(power)) => Some(self.by_power(power, at)),
             Err(ReadError::Retry(why)) => {
@@ -59,8 +83,34 @@ impl Gauge {
                 let device = self.device.name();
                 tracing::warn!(device, why, "no more readings: energy is estimated from here on");
                 self.gone = Some(self.known_to.unwrap_or(at));
-                Some(self.fill(at))
+                let energy = self.fill(at);
+                self.guessed = energy.total();
+                Some(energy)
             }
+        }
+    }
+
+    /// A device that was gone answers again.
+    fn back(&mut self, raw: Raw, gone: Moment, at: Moment) -> Energy {
+        tracing::warn!(device = self.device.name(), "it can be read again");
+        self.gone = None;
+        let guessed = std::mem::take(&mut self.guessed);
+        match raw {
+            Raw::Power(power) => {
+                let energy = self.fill(at);
+                self.power = Some(power);
+                energy
+            }
+            Raw::Counter(raw) => match self.counter.advance(raw, at.since(gone)) {
+                // How much is known; who burnt it when is not.
+                Advance::Grew(energy) => {
+                    self.known_to = Some(at);
+                    let rest = energy.checked_sub(guessed).unwrap_or_default();
+                    self.owed += guessed.checked_sub(energy).unwrap_or_default();
+                    Energy::new(rest, Provenance::Modelled)
+                }
+                Advance::First | Advance::Gap(_) => self.fill(at),
+            },
         }
     }
 
@@ -74,7 +124,9 @@ impl Gauge {
             Advance::Grew(energy) => {
                 self.grew(energy, elapsed);
                 self.known_to = Some(at);
-                Energy::new(energy, Provenance::Measured)
+                let held_back = energy.min(self.owed);
+                self.owed = self.owed.checked_sub(held_back).unwrap_or_default();
+                Energy::new(energy.checked_sub(held_back).unwrap_or_default(), Provenance::Measured)
             }
             Advance::Gap(gap) => {
                 tracing::warn!(
@@ -187,6 +239,30 @@ mod tests {
             [0, 1, 2, 3, 62, 72].into_iter().map(|second| gauge.read(at(second))).collect();
         // 300 W to second 62, sixty seconds after the last reading; the 50 W of its first second from then on.
         assert_eq!(seen[3..], [estimated(300.0), estimated(59.0 * 300.0), estimated(500.0)]);
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "what a reading gives")]
+    fn modelled(joules: f64) -> Option<Energy> {
+        Some(Energy::new(Joules::new(joules).to_exact(), Provenance::Modelled))
+    }
+
+    #[test]
+    fn a_device_that_comes_back_settles_what_was_estimated() {
+        // 100 J estimated for each of two seconds, and 350 J counted in the three.
+        let answers = [counter(0.0), counter(100.0), gone(), retry(), counter(450.0), counter(500.0)];
+        let seen = played(Replay::new(answers), 6);
+        assert_eq!(seen[2..], [estimated(100.0), estimated(100.0), modelled(150.0), measured(50.0)]);
+        // 200 J estimated and 50 J counted: 150 J are held back from what follows.
+        let answers =
+            [counter(0.0), counter(100.0), gone(), gone(), counter(150.0), counter(250.0), counter(350.0)];
+        let seen = played(Replay::new(answers), 7);
+        assert_eq!(seen[4..], [modelled(0.0), measured(0.0), measured(50.0)]);
+        // Its counter began anew meanwhile: the estimate stands.
+        let answers = [counter(0.0), counter(100.0), gone(), counter(3.0), counter(53.0)];
+        assert_eq!(
+            played(Replay::new(answers), 5)[2..],
+            [estimated(100.0), estimated(100.0), measured(50.0)]
+        );
     }
 
     #[test]

@@ -50,7 +50,13 @@ pub(super) fn doctor(devices: &Devices, form: Form) -> anyhow::Result<Exit> {
 
 /// Where the meter looks, from the command line.
 pub(super) fn options(devices: &Devices) -> ProbeOptions {
-    ProbeOptions { nvml_lib: devices.nvml_lib.clone(), no_gpu: devices.no_gpu, ..ProbeOptions::default() }
+    let usual = ProbeOptions::default();
+    ProbeOptions {
+        nvml_lib: devices.nvml_lib.clone(),
+        no_gpu: devices.no_gpu,
+        powercap: devices.powercap.clone().unwrap_or(usual.powercap),
+        procfs: usual.procfs,
+    }
 }
 
 fn word(status: Status) -> &'static str {
