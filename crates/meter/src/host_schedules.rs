@@ -1,4 +1,6 @@
 //! Random schedules: whoever comes and goes and whatever devices do, the books balance.
+//!
+//! `GRAMWISE_SCHEDULES=1000000 cargo test --release -p gramwise-meter host_schedules` runs the long campaign.
 
 use std::time::Duration;
 
@@ -48,6 +50,8 @@ enum Course {
     Restart(u64),
     Garbage(u64),
     Vanish,
+    /// Gone this time.
+    Away,
 }
 
 fn honest(most: u64) -> impl Strategy<Value = Course> {
@@ -60,6 +64,7 @@ fn wild() -> impl Strategy<Value = Course> {
         2 => (0..RANGE).prop_map(Course::Restart),
         1 => (0u64..1 << 50).prop_map(Course::Garbage),
         1 => Just(Course::Vanish),
+        1 => Just(Course::Away),
     ]
 }
 
@@ -76,6 +81,11 @@ fn play(start: u64, range: Option<u64>, course: &[Course]) -> (Vec<Result<Raw, R
                 burnt += amount;
             }
             Course::Fail => good = false,
+            Course::Away => {
+                answers.push(gone());
+                truth.push(known);
+                continue;
+            }
             Course::Restart(at) | Course::Garbage(at) => value = *at,
             Course::Vanish => {
                 answers.push(gone());
@@ -119,8 +129,12 @@ fn apply(meter: &mut HostMeter, processes: &Scripted, at: Moment, step: &Step) -
     true
 }
 
+fn campaign() -> u32 {
+    std::env::var("GRAMWISE_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(campaign()))]
 
     /// Whatever devices do and whoever comes and goes: all parts make up the total, and nothing ever falls.
     #[test]
@@ -157,6 +171,27 @@ proptest! {
             }
             before = after;
         }
+    }
+
+    /// A counter that is away now and then, and goes on counting: once it has counted more than was estimated, the total is what
+    /// it counted, to the microjoule.
+    #[test]
+    fn what_comes_back_is_settled_to_the_microjoule(
+        course in prop::collection::vec(prop_oneof![
+            3 => (0u64..700_000_000).prop_map(Course::Grow),
+            1 => Just(Course::Fail),
+            1 => Just(Course::Away),
+        ], 1..40),
+    ) {
+        // Beyond all that can have been estimated.
+        let rest = std::iter::repeat_n(Course::Grow(700_000_000), 200);
+        let first = std::iter::once(Course::Grow(0));
+        let (answers, truth) = play(7, None, &first.chain(course).chain(rest).collect::<Vec<_>>());
+        let (mut meter, _) = host(vec![Replay::new(answers).at_most(700.0)], Vec::new(), 0);
+        let total = truth.iter().enumerate().fold(Microjoules::ZERO, |_, (second, _)| {
+            meter.sample_at(Moment::at(second as f64)).total.total()
+        });
+        prop_assert_eq!(total, Microjoules::new(truth[truth.len() - 1]));
     }
 
     /// Counters that wrap and fail, but never restart: the total is what they counted, to the microjoule, and none of it
