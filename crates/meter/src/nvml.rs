@@ -1,11 +1,15 @@
 //! NVIDIA GPUs through the NVML library.
 //!
 //! A GPU is known by its UUID, never by its index: CUDA and NVML may count differently, and a reset card may move.
+//!
+//! An energy counter is believed only if it moves as the power says: some cards and drivers are known whose counter stands still or
+//! runs at a fraction (kokkos-tools pull request 295, amdsmi issue 38).
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use gramwise_carbon::Watts;
+use gramwise_carbon::{Joules, Watts};
 use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 
@@ -15,6 +19,14 @@ use crate::probe::Gpu;
 /// What is assumed of a GPU that tells no limit: about half of what a mid-range data centre card may draw.
 const UNKNOWN_GPU: Watts = Watts::new(150.0);
 
+/// For so long a counter is held against the power before it is believed.
+const CHECK: Duration = Duration::from_millis(500);
+/// Counters move in steps of up to this long.
+const STEP: Duration = Duration::from_millis(100);
+/// A counter may say so many times what the power says, or as little as that part of it: power is a mean over up to a second, and
+/// may have moved meanwhile.
+const ALLOWED: f64 = 3.0;
+
 /// One GPU: its energy counter (Volta and newer), else its power.
 pub(crate) struct NvmlGpu {
     nvml: Arc<Nvml>,
@@ -22,6 +34,8 @@ pub(crate) struct NvmlGpu {
     uuid: String,
     limit: Option<Watts>,
     has_counter: bool,
+    /// The energy that the counter said in [`CHECK`], as a share of what the power said; `None` where neither moved.
+    counted: Option<f64>,
 }
 
 /// Opens NVML: the given library, or the driver's.
@@ -38,7 +52,37 @@ type Found = Result<(Gpu, NvmlGpu), (u32, NvmlError)>;
 
 /// All GPUs, in NVML's order.
 pub(crate) fn gpus(nvml: &Arc<Nvml>) -> Result<Vec<Found>, NvmlError> {
-    Ok((0..nvml.device_count()?).map(|index| gpu(nvml, index).map_err(|error| (index, error))).collect())
+    let mut found: Vec<Found> =
+        (0..nvml.device_count()?).map(|index| gpu(nvml, index).map_err(|error| (index, error))).collect();
+    check_counters(found.iter_mut().filter_map(|one| one.as_mut().ok()).map(|(_, device)| device).collect());
+    Ok(found)
+}
+
+/// Holds all counters against the power, at once.
+fn check_counters(mut gpus: Vec<&mut NvmlGpu>) {
+    gpus.retain(|gpu| gpu.has_counter);
+    let before: Vec<Option<(u64, Watts)>> = gpus.iter().map(|gpu| gpu.counter_and_power()).collect();
+    if before.iter().all(Option::is_none) {
+        return;
+    }
+    let began = Instant::now();
+    std::thread::sleep(CHECK);
+    for (gpu, before) in gpus.into_iter().zip(before) {
+        let (Some((from, power)), Some((to, power_now))) = (before, gpu.counter_and_power()) else {
+            continue;
+        };
+        let by_power = ((power + power_now) * 0.5).over(began.elapsed());
+        let step = Watts::new(power.get().max(power_now.get())).over(STEP) + Joules::new(1.0);
+        let counted = Joules::new((to as f64 - from as f64) / 1e3);
+        gpu.counted = (by_power.get() > 0.0).then(|| counted.get() / by_power.get());
+        gpu.has_counter = is_credible(counted, by_power, step);
+    }
+}
+
+/// Is what a counter said possible, beside what the power said and the longest step of a counter?
+fn is_credible(counted: Joules, by_power: Joules, step: Joules) -> bool {
+    let (least, most) = (by_power.get() / ALLOWED - step.get(), by_power.get() * ALLOWED + step.get());
+    counted.get() >= least.max(0.0) && counted.get() <= most
 }
 
 fn gpu(nvml: &Arc<Nvml>, index: u32) -> Result<(Gpu, NvmlGpu), NvmlError> {
@@ -60,7 +104,7 @@ fn gpu(nvml: &Arc<Nvml>, index: u32) -> Result<(Gpu, NvmlGpu), NvmlError> {
         }
         Err(error) => return Err(error),
     };
-    Ok((gpu, NvmlGpu { nvml: nvml.clone(), index, uuid, limit, has_counter }))
+    Ok((gpu, NvmlGpu { nvml: nvml.clone(), index, uuid, limit, has_counter, counted: None }))
 }
 
 impl NvmlGpu {
@@ -70,8 +114,26 @@ impl NvmlGpu {
     }
 
     /// How it is metered, for people.
-    pub(crate) fn how(&self) -> &'static str {
-        if self.has_counter { "NVML energy counter" } else { "NVML power, integrated" }
+    pub(crate) fn how(&self) -> String {
+        let share = self.counted.map(|share| format!("{:.0} %", share * 100.0));
+        match (self.has_counter, share) {
+            (true, None) => "NVML energy counter".to_owned(),
+            (true, Some(share)) => {
+                format!("NVML energy counter ({share} of its power over {} s)", CHECK.as_secs_f64())
+            }
+            (false, None) => "NVML power, integrated".to_owned(),
+            (false, Some(share)) => {
+                format!(
+                    "NVML power, integrated: its energy counter says {share} of that, and is not believed"
+                )
+            }
+        }
+    }
+
+    /// Both in millijoules and watts; `None` where one of them cannot be read.
+    fn counter_and_power(&self) -> Option<(u64, Watts)> {
+        let device = self.nvml.device_by_uuid(self.uuid.as_str()).ok()?;
+        Some((device.total_energy_consumption().ok()?, watts(device.power_usage().ok()?)))
     }
 }
 
@@ -159,6 +221,19 @@ mod tests {
                 _ => wait_until(2.1),
             });
         });
+    }
+
+    #[test]
+    fn a_counter_is_believed_if_it_moves_as_the_power_says() {
+        let check = |counted, watts: f64| {
+            let power = Watts::new(watts);
+            is_credible(Joules::new(counted), power.over(CHECK), power.over(STEP) + Joules::new(1.0))
+        };
+        assert!(check(50.0, 100.0) && check(40.0, 100.0) && check(60.0, 100.0), "a step early or late");
+        assert!(check(0.0, 10.0), "little is drawn: nothing can be said");
+        assert!(!check(0.0, 100.0), "it stands still");
+        assert!(!check(500.0, 100.0), "it runs away");
+        assert!(!check(-5.0, 100.0), "it falls");
     }
 
     #[test]

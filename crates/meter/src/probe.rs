@@ -151,7 +151,7 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
 
 impl Devices {
     fn add(&mut self, gpu: Gpu, device: NvmlGpu) {
-        self.findings.push(doctor::gpu(device.index(), &gpu.name, device.how()));
+        self.findings.push(doctor::gpu(device.index(), &gpu.name, &device.how()));
         self.lines.insert(gpu.uuid.clone(), line(Box::new(device)));
         self.gpus.push(gpu);
     }

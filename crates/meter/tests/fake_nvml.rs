@@ -168,6 +168,27 @@ fn a_gpu_that_falls_off_the_bus_keeps_its_cost_and_its_neighbour() {
 }
 
 #[test]
+fn a_counter_that_lies_is_not_believed() {
+    for percent in [0, 1000] {
+        let more = format!(r#","counter_percent":{percent},"offset_mj":0"#);
+        machine("a_counter_that_lies_is_not_believed", &script(&more), |library| {
+            let mut meter = meter(library);
+            let how = &meter.findings()[0].how;
+            assert!(how.starts_with("NVML power, integrated: its energy counter says "), "{how}");
+            meter.sample();
+            let ((), from) = during(|| meter.open(ONE, &["GPU-a".to_owned()]));
+            while now() < from.1 + 0.6 {
+                wait_until(now() + 0.05);
+                meter.sample();
+            }
+            let ((), to) = during(|| meter.close(ONE, None));
+            // Trapezoids of 50 ms over the ramp's corners.
+            assert_ramp(meter.sample().consumers[&ONE].measured, from, to, 1.0);
+        });
+    }
+}
+
+#[test]
 fn the_inventory_says_what_nvml_says() {
     machine("the_inventory_says_what_nvml_says", &script(""), |library| {
         let meter = meter(library);
@@ -179,6 +200,12 @@ fn the_inventory_says_what_nvml_says() {
         assert_eq!(gpus[1].power_limit, Some(Watts::new(72.0)));
         let finding = &meter.findings()[1];
         assert_eq!((finding.component.as_str(), finding.status), ("gpu 1 (Fake L4)", Status::Measured));
-        assert_eq!(finding.how, "NVML energy counter");
+        // 50 W all the time: the counter and the power agree but for the moments of reading.
+        let share = finding
+            .how
+            .strip_prefix("NVML energy counter (")
+            .and_then(|rest| rest.strip_suffix(" % of its power over 0.5 s)"));
+        let share: f64 = share.unwrap_or_else(|| panic!("{}", finding.how)).parse().unwrap();
+        assert!((share - 100.0).abs() <= 2.0, "{share} %");
     });
 }

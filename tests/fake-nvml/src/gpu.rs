@@ -19,9 +19,11 @@ impl Gpu {
         if !self.counter {
             return Err(Code::NotSupported);
         }
+        let counted =
+            |from_ns| self.trace.energy_mj(from_ns, now_ns).saturating_mul(self.counter_percent) / 100;
         Ok(match self.reset_at_ns {
-            Some(reset) if now_ns >= reset => self.trace.energy_mj(reset, now_ns),
-            _ => self.offset_mj.saturating_add(self.trace.energy_mj(0, now_ns)),
+            Some(reset) if now_ns >= reset => counted(reset),
+            _ => self.offset_mj.saturating_add(counted(0)),
         })
     }
 

@@ -3,7 +3,7 @@
 //! ```json
 //! {"gpus": [{"uuid": "GPU-11111111-2222-3333-4444-555555555555", "name": "Fake H100",
 //!            "memory_gb": 80, "limit_w": 700, "trace": [[0, 100], [5, 300], [10, 100]],
-//!            "counter": true, "offset_mj": 123456, "reset_at_s": null, "lost_at_s": null}]}
+//!            "counter": true, "counter_percent": 100, "offset_mj": 123456, "reset_at_s": null, "lost_at_s": null}]}
 //! ```
 //!
 //! Only `uuid` and `trace` are required; the example shows the other fields at their defaults. A field that
@@ -40,6 +40,9 @@ pub(crate) struct Gpu {
     /// Whether the GPU has an energy counter at all.
     #[serde(default = "yes")]
     pub(crate) counter: bool,
+    /// What the energy counter counts of each joule.
+    #[serde(default = "all")]
+    pub(crate) counter_percent: u64,
     /// What the energy counter shows at time 0.
     #[serde(default = "some_offset")]
     pub(crate) offset_mj: u64,
@@ -73,6 +76,7 @@ pub(crate) fn default_gpus() -> Vec<Gpu> {
             limit_mw: seven_hundred_watts(),
             trace: Trace::constant(100),
             counter: yes(),
+            counter_percent: all(),
             offset_mj: some_offset(),
             reset_at_ns: None,
             lost_at_ns: None,
@@ -124,6 +128,10 @@ fn seven_hundred_watts() -> i64 {
 
 fn yes() -> bool {
     true
+}
+
+fn all() -> u64 {
+    100
 }
 
 /// Not 0: a reader that takes the counter for a difference is found out.
