@@ -62,6 +62,32 @@ fn resumes(place: &Place) {
     let report = place.json(&["report"]);
     assert_eq!(report["attempts"]["total"], 10);
     assert_eq!(report["attempts"]["finished"], 8);
+    restated(place, &report);
+}
+
+/// By other intensities the same energy is in the same accounts, and what was stated first is beside.
+fn restated(place: &Place, report: &serde_json::Value) {
+    let rows = "2020-01-01T00:00Z,2100-01-01T00:00Z,100\n";
+    place.write("actual.csv", &format!("from_utc,to_utc,g_per_kwh\n{rows}"));
+    let by = ["restate", "--intensity", "actual.csv"];
+    let told = place.json(&by);
+    assert_eq!(told["energy_uj"], report["energy_uj"]);
+    let near = |a: &serde_json::Value, b: f64| (a.as_f64().unwrap() - b).abs() <= 1e-6 * b.abs() + 1e-12;
+    assert!(near(&told["co2e_g"], report["co2e_g"].as_f64().unwrap()), "{told:#}");
+    for account in ["trial", "lost", "idle", "overhead"] {
+        let (now, then) = (&told["accounts"][account], &report["accounts"][account]);
+        assert_eq!(now["energy_uj"], then["energy_uj"], "{account}");
+        assert!(near(&now["co2e_g"], then["co2e_g"].as_f64().unwrap()), "{account}: {now} {then}");
+        // Each booking is rounded to the nanogram.
+        let expected = now["energy_uj"].as_f64().unwrap() / 3.6e12 * 100.0;
+        assert!((now["restated_g"].as_f64().unwrap() - expected).abs() < 1e-7, "{account}: {now}");
+    }
+    assert_eq!(told["covered"], 1.0);
+    let again = place.gramwise(&[&by[..], &["-o", "json"]].concat()).expect(0).stdout;
+    assert_eq!(again, place.gramwise(&[&by[..], &["-o", "json"]].concat()).expect(0).stdout);
+    place.write("wrong.csv", &format!("from_utc,to_utc,grams\n{rows}"));
+    let wrong = place.gramwise(&["restate", "--intensity", "wrong.csv"]).expect(2);
+    assert!(wrong.stderr.contains("wrong.csv, line 1: no column `g_per_kwh`"), "{wrong}");
 }
 
 #[test]

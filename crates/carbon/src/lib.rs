@@ -15,6 +15,7 @@
 mod energy;
 mod intensity;
 mod quality;
+mod series;
 mod split;
 mod uncertainty;
 mod units;
@@ -22,8 +23,9 @@ mod units;
 pub use energy::{Energy, Footprint, Provenance};
 pub use intensity::{CarbonFactors, GridZone, UnknownZone, WORLD, zone, zone_hint, zones};
 pub use quality::Quality;
+pub use series::{IntensitySeries, Mean, SeriesError};
 pub use split::split_exactly;
-pub use uncertainty::{Component, Interval, half_width};
+pub use uncertainty::{Component, Interval, half_width, half_width_with};
 pub use units::{
     FacilityJoules, GramsCo2e, GramsPerKwh, Joules, Microjoules, Nanograms, OutOfRange, Pue, Watts,
 };

@@ -27,6 +27,8 @@ pub enum Component {
     /// A yearly mean of grid intensity used for less than a day: the hour's value differs by -48..+64 %
     /// (5th to 95th percentile of 4-hour windows in 2023 hourly data of California and Spain).
     YearlyIntensity,
+    /// The actual intensity of the hour: differences between publishers' factors and accounting of imports remain.
+    HourlyIntensity,
 }
 
 impl Component {
@@ -38,6 +40,7 @@ impl Component {
             Self::Estimated => 0.60,
             Self::UnknownPue => 0.25,
             Self::YearlyIntensity => 0.45,
+            Self::HourlyIntensity => 0.10,
         }
     }
 }
@@ -45,6 +48,12 @@ impl Component {
 /// The relative half-width of grams: linear inside the energy (its parts share their causes), in quadrature
 /// with the factors (they do not).
 pub fn half_width(energy: &Energy, factors: &CarbonFactors) -> f64 {
+    let grid = if factors.yearly { Component::YearlyIntensity.relative_half_width() } else { 0.0 };
+    half_width_with(energy, factors, grid)
+}
+
+/// The same with another relative half-width of the intensity.
+pub fn half_width_with(energy: &Energy, factors: &CarbonFactors, grid: f64) -> f64 {
     let total = energy.total().get() as f64;
     if total <= 0.0 {
         return 0.0;
@@ -58,8 +67,7 @@ pub fn half_width(energy: &Energy, factors: &CarbonFactors) -> f64 {
     .map(|(part, component)| part.get() as f64 / total * component.relative_half_width())
     .sum::<f64>();
     let of_pue = if factors.pue_stated { 0.0 } else { Component::UnknownPue.relative_half_width() };
-    let of_grid = if factors.yearly { Component::YearlyIntensity.relative_half_width() } else { 0.0 };
-    (of_energy.powi(2) + of_pue.powi(2) + of_grid.powi(2)).sqrt()
+    (of_energy.powi(2) + of_pue.powi(2) + grid.powi(2)).sqrt()
 }
 
 impl Interval {

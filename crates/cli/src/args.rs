@@ -113,6 +113,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// What a sweep cost by the grid's actual intensities: other grams, the same energy. What was first stated stays.
+    Restate {
+        #[command(flatten)]
+        sweep: SweepArg,
+        /// A CSV with `from_utc` (and perhaps `to_utc`) and `g_per_kwh`.
+        #[arg(long, value_name = "FILE")]
+        intensity: PathBuf,
+        /// The file's column of grams per kWh, where it is called otherwise.
+        #[arg(long, value_name = "NAME")]
+        column: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// What all sweeps of the database cost.
     History {
         /// Sum by these, several by commas.

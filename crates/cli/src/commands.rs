@@ -8,6 +8,7 @@ mod logs;
 mod meter;
 mod preview;
 mod report;
+mod restate;
 mod run;
 mod status;
 
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use gramwise_model::TrialId;
 use gramwise_report as answers;
-use gramwise_report::HistoryQuery;
+use gramwise_report::{Actuals, HistoryQuery};
 
 use crate::args::{Cli, Command, Common, Form, TrialArg};
 use crate::database;
@@ -70,6 +71,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let id = TrialId(trial.trial);
             let text = answers::explain(&record, id, output.form.into(), terminal());
             print(&text.ok_or_else(|| no_trial(id))?)?;
+        }
+        Command::Restate { sweep, intensity, column, output } => {
+            let series = restate::series(&intensity, column.as_deref())?;
+            let reader = database::reader(common)?;
+            let record = database::record(&reader, sweep.sweep.as_deref())?;
+            let bookings = reader.bookings(record.sweep.id)?;
+            let actuals = Actuals { series: &series, source: &intensity.display().to_string() };
+            print(&answers::restated(&record.sweep, &bookings, &actuals, output.form.into(), terminal()))?;
         }
         Command::History { group_by, output } => {
             let sweeps = database::summaries(&database::reader(common)?)?;

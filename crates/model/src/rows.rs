@@ -226,6 +226,21 @@ pub struct AccountRow {
     pub footprint: Footprint,
 }
 
+/// Energy that was booked, and the time in which it was burnt: from the booking before to its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BookingRow {
+    /// The account that it is in now.
+    pub account: Account,
+    /// The trial, where it is one's.
+    pub trial: Option<TrialId>,
+    /// What was booked, with the grams as they were first stated.
+    pub footprint: Footprint,
+    /// When the time began in which it was burnt.
+    pub from: Timestamp,
+    /// When it was booked.
+    pub to: Timestamp,
+}
+
 /// What one worker's host metered while it served the sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostRow {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use gramwise_carbon::Footprint;
 use gramwise_model::rows::{
-    Account, AccountRow, AttemptRow, DecisionRow, HostRow, StepRow, SweepRecord, SweepRow, TrialRow,
-    TrialState,
+    Account, AccountRow, AttemptRow, BookingRow, DecisionRow, HostRow, StepRow, SweepRecord, SweepRow,
+    TrialRow, TrialState,
 };
 use gramwise_model::{SweepId, Timestamp, TrialId, WorkerId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
@@ -123,6 +123,41 @@ impl Reader {
                 metrics: from_json(&row.get::<_, String>(2)?)?,
                 at: Timestamp(uint(row.get(3)?)?),
                 footprint: footprint(row, 4)?,
+            })
+        })
+    }
+
+    /// Everything that was booked, in order. What was moved to another account since is in that one.
+    pub fn bookings(&self, sweep: SweepId) -> Result<Vec<BookingRow>, Error> {
+        // The first booking of an attempt began with its lease, that of a host with the first lease on it.
+        let sql = "
+            SELECT CASE WHEN EXISTS (
+                       SELECT 1 FROM ledger_entry AS moved
+                       WHERE moved.sweep = entry.sweep AND moved.trial = entry.trial
+                         AND moved.attempt = entry.attempt AND moved.account = 'lost')
+                   THEN 'lost' ELSE entry.account END,
+                   entry.trial, entry.measured_uj, entry.modelled_uj,
+                   entry.estimated_uj, entry.co2e_ng,
+                   coalesce(
+                       lag(entry.at_ms) OVER (
+                           PARTITION BY entry.trial, entry.attempt, entry.worker, entry.account ORDER BY entry.id),
+                       attempt.leased_at_ms,
+                       (SELECT min(leased_at_ms) FROM attempt WHERE sweep = ?1 AND worker = entry.worker),
+                       entry.at_ms),
+                   entry.at_ms
+            FROM ledger_entry AS entry
+            JOIN journal ON journal.seq = entry.fact AND journal.kind <> 'emission_moved'
+            LEFT JOIN attempt
+                ON attempt.sweep = entry.sweep AND attempt.trial = entry.trial AND attempt.number = entry.attempt
+            WHERE entry.sweep = ?1
+            ORDER BY entry.id";
+        self.all(sql, [sweep.0], |row| {
+            Ok(BookingRow {
+                account: from_word(&row.get::<_, String>(0)?)?,
+                trial: row.get::<_, Option<u32>>(1)?.map(TrialId),
+                footprint: footprint(row, 2)?,
+                from: Timestamp(uint(row.get(6)?)?),
+                to: Timestamp(uint(row.get(7)?)?),
             })
         })
     }
