@@ -4,6 +4,7 @@
 
 mod engine;
 mod explain;
+mod kills;
 mod ledger;
 mod malformed;
 mod meter;

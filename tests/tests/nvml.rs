@@ -27,7 +27,7 @@ pub(crate) fn clock() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-fn since(beginning: Duration) -> Duration {
+pub(crate) fn since(beginning: Duration) -> Duration {
     clock().saturating_sub(beginning)
 }
 
@@ -37,11 +37,16 @@ pub(crate) fn library() -> PathBuf {
 
 /// `gramwise ARGUMENTS` on a host with the script's GPUs, whose time 0 is at `epoch`.
 pub(crate) fn on_gpus(place: &Place, arguments: &[&str], epoch: Duration) -> Command {
+    on_scripted_gpus(place, arguments, SCRIPT, epoch)
+}
+
+/// The same with other GPUs.
+pub(crate) fn on_scripted_gpus(place: &Place, arguments: &[&str], script: &str, epoch: Duration) -> Command {
     let mut command = place.command(arguments);
     command
         .arg("--nvml-lib")
         .arg(library())
-        .env("FAKE_NVML_SCRIPT", place.write("gpus.json", SCRIPT))
+        .env("FAKE_NVML_SCRIPT", place.write("gpus.json", script))
         .env("FAKE_NVML_EPOCH_NS", epoch.as_nanos().to_string());
     command
 }

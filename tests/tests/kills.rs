@@ -1,0 +1,88 @@
+//! kill -9 at any moment: at most one period of the meter is lost, and nothing is booked twice.
+//!
+//! `GRAMWISE_KILLS=100 cargo test --release -p e2e kills -- --nocapture` runs the long campaign.
+
+use std::time::Duration;
+
+use e2e::{DEADLINE, Place, Running, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::nvml::{clock, library, on_scripted_gpus, since};
+use crate::sweeps::{Sweep, all_gone, assert_balanced, noted};
+
+const POWER_W: f64 = 150.0;
+/// The GPU draws nothing before, so that it does not matter when the meter began.
+const FROM: f64 = 2.5;
+/// The meter reads once a second.
+const PERIOD_S: f64 = 1.0;
+
+/// Who is killed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Whom {
+    Gramwise,
+    Trial,
+}
+
+fn campaign() -> u64 {
+    std::env::var("GRAMWISE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+}
+
+#[test]
+fn what_is_killed_loses_at_most_a_period() {
+    library(); // Built before the clock runs.
+    for seed in 0..campaign() {
+        for whom in [Whom::Gramwise, Whom::Trial] {
+            // Moments that spread evenly however many there are.
+            killed_at(FROM + 0.2 + 2.8 * (seed as f64 * 0.618_034).fract(), whom);
+        }
+    }
+}
+
+/// A trial on a GPU that draws power until the moment of the kill and nothing afterwards.
+#[expect(clippy::print_stdout, reason = "what was lost, for who runs the campaign with --nocapture")]
+fn killed_at(moment: f64, whom: Whom) {
+    let place = Place::new();
+    let script = format!(
+        r#"{{"gpus": [{{"uuid": "GPU-a", "trace": [[0, 0], [{FROM}, 0], [{FROM}, {POWER_W}], [{moment}, {POWER_W}], [{moment}, 0]]}}]}}"#
+    );
+    let more = "resources: {gpus: 1}\nretry: {max: 2}";
+    let sweep = Sweep { lr: vec![0.1], steps: 3, judged_from: 3, more, ..Sweep::default() };
+    sweep.told("--ms 10").noting_pids(&place).held(&place, 1).write(&place);
+    let began = clock();
+    let run = || on_scripted_gpus(&place, &["run", "sweep.yaml", "--quiet"], &script, began);
+    let running = Running::start(&mut run());
+    eventually("the trial runs", DEADLINE, || {
+        if noted(&place).is_empty() { Err("not yet".to_owned()) } else { Ok(()) }
+    });
+    assert!(
+        since(began).as_secs_f64() < FROM,
+        "too slow a machine: the trial began after {:?}",
+        since(began)
+    );
+    std::thread::sleep(Duration::from_secs_f64(moment).saturating_sub(since(began)));
+    match whom {
+        Whom::Gramwise => {
+            running.signal(Signal::KILL);
+            running.wait();
+            eventually("nothing is left of the trial", DEADLINE, || all_gone(&place));
+            place.write("go", "");
+            Running::start(&mut run()).wait().expect(0);
+        }
+        Whom::Trial => {
+            let (pid, _) = noted(&place).into_values().flatten().find(|(_, role)| role == "trial").unwrap();
+            kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+            place.write("go", "");
+            running.wait().expect(0);
+        }
+    }
+    assert_balanced(&place);
+    assert_eq!(place.number("SELECT count(*) FROM trial WHERE state = 'completed'"), 1);
+    let booked = place.number("SELECT sum(measured_uj) FROM ledger_entry") as f64 / 1e6;
+    let truth = POWER_W * (moment - FROM);
+    let lost = truth - booked;
+    println!("{whom:?} killed at {moment:.3} s: {booked:.1} J of {truth:.1} J, {lost:.1} J lost");
+    // The counter is in millijoules.
+    assert!(lost >= -0.01, "{whom:?} killed at {moment} s: {booked} J were booked of {truth} J");
+    let allowed = if whom == Whom::Gramwise { POWER_W * PERIOD_S } else { 0.01 };
+    assert!(lost <= allowed, "{whom:?} killed at {moment} s: {booked} J were booked of {truth} J");
+}
