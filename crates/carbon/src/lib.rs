@@ -25,7 +25,7 @@ pub use intensity::{CarbonFactors, GridZone, UnknownZone, WORLD, zone, zone_hint
 pub use quality::Quality;
 pub use series::{IntensitySeries, Mean, SeriesError};
 pub use split::split_exactly;
-pub use uncertainty::{Component, Interval, half_width, half_width_with};
+pub use uncertainty::{Interval, Spread};
 pub use units::{
     FacilityJoules, GramsCo2e, GramsPerKwh, Joules, Microjoules, Nanograms, OutOfRange, Pue, Watts,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gramwise_carbon::{CarbonFactors, Energy, GramsCo2e, Interval, half_width};
+use gramwise_carbon::{CarbonFactors, Energy, GramsCo2e, Interval, Spread};
 use serde::Serialize;
 
 use crate::accounts::ByProvenance;
@@ -62,7 +62,7 @@ struct Meanwhile {
 /// Answers what a command burnt; [`Format::Value`] is its grams.
 pub fn metered(metered: &MeteredCommand<'_>, format: Format, terminal: Terminal) -> String {
     let co2e = metered.factors.co2e(&metered.energy).grams();
-    let bounds = Interval::around(co2e.get(), half_width(&metered.energy, metered.factors));
+    let bounds = Interval::around(co2e.get(), Spread::of(&metered.energy, metered.factors));
     match format {
         Format::Table => as_text(metered, co2e, bounds, terminal),
         Format::Json => json::document(&Document {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{Energy, Interval, half_width};
+use gramwise_carbon::{Energy, Interval, Spread};
 use gramwise_model::rows::{DecisionRow, SweepRecord, TrialRow, TrialState, Verdict};
 use gramwise_model::{Because, GainEstimate, TrialId};
 use serde::Serialize;
@@ -47,8 +47,8 @@ pub(crate) fn pruning(record: &SweepRecord) -> Pruning {
     let left: Vec<f64> = given_up.iter().filter_map(|because| avoided(because)).collect();
     let known = given_up.is_empty() || !left.is_empty();
     let sum_avoided = sum(&left);
-    let (relative, from) = relative_error(record);
-    let bounds = Interval::around(sum_avoided, relative);
+    let (spread, from) = spread(record);
+    let bounds = Interval::around(sum_avoided, spread);
     let winners = winners(record);
     let in_state = |state| record.trials.iter().filter(|trial| trial.state == state).count() as u64;
     let is_known = winners.of > 0 || in_state(TrialState::Pruned) == 0;
@@ -145,18 +145,18 @@ pub(crate) fn sum(parts: &[f64]) -> f64 {
 /// How far such predictions are from the truth, relative to it, and where that is known from: twice the root
 /// mean square error of the earliest prediction of each completed trial, held against what the trial then
 /// burnt. The errors of one sweep share their causes, so they are not taken to average out over its trials.
-fn relative_error(record: &SweepRecord) -> (f64, String) {
+fn spread(record: &SweepRecord) -> (Spread, String) {
     let earliest = earliest_estimates(record);
     let back_test = |trial| back_test(record, trial, earliest.get(&trial.id)?);
     let errors: Vec<f64> = record.trials.iter().filter_map(back_test).collect();
     if errors.len() < ENOUGH {
-        return (ASSUMED_ERROR, format!("±{:.0} % assumed", ASSUMED_ERROR * 100.0));
+        return (Spread::symmetric(ASSUMED_ERROR), format!("±{:.0} % assumed", ASSUMED_ERROR * 100.0));
     }
     let mean_square = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
     let burnt = record.accounts.iter().fold(Energy::ZERO, |sum, row| sum + row.footprint.energy);
     // Grams that were never burnt cannot be known better than those that were.
-    let relative = (4.0 * mean_square + half_width(&burnt, &record.sweep.factors).powi(2)).sqrt();
-    (relative, format!("from the predictions for {} completed trials against what they burnt", errors.len()))
+    let spread = Spread::symmetric(2.0 * mean_square.sqrt()).and(Spread::of(&burnt, &record.sweep.factors));
+    (spread, format!("from the predictions for {} completed trials against what they burnt", errors.len()))
 }
 
 /// The first estimate about each trial after its first step.

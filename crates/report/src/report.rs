@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{CarbonFactors, Interval, Microjoules, Quality, half_width};
+use gramwise_carbon::{CarbonFactors, Interval, Microjoules, Quality, Spread};
 use gramwise_model::rows::{HostRow, SweepRecord, SweepState, TrialRow};
 use gramwise_model::{Objective, SweepId, Timestamp, TrialId, WorkerId};
 use serde::Serialize;
@@ -144,7 +144,7 @@ pub fn report(record: &SweepRecord) -> Report {
     let sweep = &record.sweep;
     let total = total(&record.accounts);
     let grams = total.co2e.grams().get();
-    let bounds = Interval::around(grams, half_width(&total.energy, &sweep.factors));
+    let bounds = Interval::around(grams, Spread::of(&total.energy, &sweep.factors));
     Report {
         schema: SCHEMA,
         sweep: sweep.id,

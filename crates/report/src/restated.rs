@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use gramwise_carbon::{
-    Component, Energy, GramsCo2e, GramsPerKwh, IntensitySeries, Interval, Microjoules, Nanograms,
-    half_width_with,
+    Energy, GramsCo2e, GramsPerKwh, IntensitySeries, Interval, Microjoules, Nanograms, Spread,
 };
 use gramwise_model::rows::{Account, BookingRow, SweepRow};
 use gramwise_model::{CO2E, SweepId, Timestamp, TrialId};
@@ -121,10 +120,9 @@ fn of<'a>(sweep: &'a SweepRow, bookings: &[BookingRow], actuals: &Actuals<'a>) -
     }
     let whole_j = total.joules().get();
     let covered = if whole_j > 0.0 { (1.0 - uncovered_j / whole_j).max(0.0) } else { 0.0 };
-    let grid = covered * Component::HourlyIntensity.relative_half_width()
-        + (1.0 - covered) * Component::YearlyIntensity.relative_half_width();
+    let grid = Spread::mix(&[(covered, Spread::HOURLY_INTENSITY), (1.0 - covered, Spread::YEARLY_INTENSITY)]);
     let restated_g = all.restated.grams().get();
-    let bounds = Interval::around(restated_g, half_width_with(&total, factors, grid));
+    let bounds = Interval::around(restated_g, Spread::with_grid(&total, factors, grid));
     Answer {
         schema: json::SCHEMA,
         sweep: sweep.id,
