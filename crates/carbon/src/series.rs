@@ -159,13 +159,23 @@ fn unix_ms(text: &str) -> Option<u64> {
     let second = parts.next().map_or(Some(0.0), |second| second.parse::<f64>().ok())?;
     let is_legal = (1970..=9999).contains(&year)
         && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
+        && (1..=days(year, month)).contains(&day)
         && hour < 24
         && minute < 60
         && (0.0..60.0).contains(&second);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 60,000")]
     let ms = (second * 1000.0) as u64;
     is_legal.then(|| ((day_of_unix(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + ms)
+}
+
+/// Days of a month.
+fn days(year: u64, month: u64) -> u64 {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 => 28 + u64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// Days since 1970-01-01 in the Gregorian calendar: `days_from_civil` of Hinnant, "chrono-Compatible Low-Level Date Algorithms"
@@ -199,7 +209,15 @@ mod tests {
         ] {
             assert_eq!(unix_ms(text), Some(seconds * 1000), "{text}");
         }
-        for wrong in ["2023-03-14T04:30", "2023-13-14T04:30Z", "2023-03-14", "2023-03-14T24:00Z", "", "x"] {
+        for wrong in [
+            "2023-03-14T04:30",
+            "2023-13-14T04:30Z",
+            "2023-03-14",
+            "2023-03-14T24:00Z",
+            "2023-02-29T00:00Z",
+            "",
+            "x",
+        ] {
             assert_eq!(unix_ms(wrong), None, "{wrong}");
         }
     }

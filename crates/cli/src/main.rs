@@ -24,7 +24,13 @@ fn main() -> ExitCode {
     }
     if std::env::args_os().nth(1).is_some_and(|word| word == attend::COMMAND) {
         let command: Vec<_> = words.collect();
-        return attend::main(&command).map_or(Exit::Internal.into(), ExitCode::from);
+        return attend::main(&command).map_or_else(
+            |error| {
+                eprintln!("error: cannot attend to the command: {error}");
+                Exit::Internal.into()
+            },
+            ExitCode::from,
+        );
     }
     let cli = args::Cli::parse(); // Ends the program with code 2 on a wrong command line.
     start_talk(&cli.common);

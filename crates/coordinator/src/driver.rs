@@ -142,7 +142,8 @@ fn warm_start(
         return Ok(earlier);
     }
     let reader = Reader::open(journal.path())?;
-    for name in &spec.warm_start {
+    let most = (EarlierTrial::MOST / spec.warm_start.len()).max(1);
+    for (number, name) in (1..).zip(&spec.warm_start) {
         let sweep = reader.find(name)?.ok_or_else(|| {
             Error::WarmStart(format!(
                 "no sweep `{name}` in the database\nhint: `gramwise ls` lists the sweeps"
@@ -153,14 +154,15 @@ fn warm_start(
             let steps = reader.steps(sweep.id, trial.id)?;
             trials.push((trial, steps));
         }
-        earlier.extend(recall(spec, factors, &trials).map_err(|why| {
+        let recalled = recall(spec, factors, &trials, most).map_err(|why| {
             Error::WarmStart(format!(
                 "nothing can be learnt from sweep {} ({}): {why}",
                 sweep.id, sweep.spec.name
             ))
-        })?);
+        })?;
+        earlier.extend(recalled.into_iter().map(|one| EarlierTrial { sweep: number, ..one }));
     }
-    Ok(EarlierTrial::chosen(earlier))
+    Ok(earlier)
 }
 
 /// A call for work that has no answer yet.

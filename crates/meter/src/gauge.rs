@@ -93,9 +93,8 @@ impl Gauge {
     /// A device that was gone answers again.
     fn back(&mut self, raw: Raw, gone: Moment, at: Moment) -> Energy {
         tracing::warn!(device = self.device.name(), "it can be read again");
-        self.gone = None;
         let guessed = std::mem::take(&mut self.guessed);
-        match raw {
+        let energy = match raw {
             Raw::Power(power) => {
                 let energy = self.fill(at);
                 self.power = Some(power);
@@ -111,7 +110,9 @@ impl Gauge {
                 }
                 Advance::First | Advance::Gap(_) => self.fill(at),
             },
-        }
+        };
+        self.gone = None;
+        energy
     }
 
     fn by_counter(&mut self, raw: u64, at: Moment) -> Energy {

@@ -34,7 +34,8 @@ pub(crate) struct NvmlGpu {
     uuid: String,
     limit: Option<Watts>,
     has_counter: bool,
-    /// The energy that the counter said in [`CHECK`], as a share of what the power said; `None` where neither moved.
+    /// The energy that the counter said in [`CHECK`], as a share of what the power said; `None` where the
+    /// power was zero or one of them could not be read.
     counted: Option<f64>,
 }
 

@@ -113,7 +113,7 @@ fn as_text(metered: &MeteredCommand<'_>, co2e: GramsCo2e, bounds: Interval, term
     if metered.energy.is_zero() {
         screen.say(
             "energy",
-            "less than the meter can tell: no device was leased, and it took under 10 ms of processor time",
+            "less than the meter can tell: it took under 10 ms of processor time, and no GPU drew anything",
         );
     } else {
         screen.say("energy", &format!("{} of IT equipment", energy(metered.energy.total())));

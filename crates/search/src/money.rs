@@ -20,7 +20,10 @@ const MOST_IN_ALL: f64 = 3.0;
 /// What to set aside before a trial is started, resumed or taken further: what it is at most predicted to burn (at 95 %) to
 /// the rung that it runs to. Zero while nothing has shown what a step costs: the first trials are always admitted.
 pub(crate) fn reservation(sweep: &Sweep, trial: &Trial, launch: Option<Launch>) -> Reservation {
-    let grams = sweep.strategy.most_grams(index(trial.id), &trial.config, launch.map(|launch| launch.to));
+    // What earlier sweeps burnt, perhaps on other hosts, must not keep the first trials from starting.
+    let is_first = sweep.strategy.spent() <= 0.0;
+    let most = || sweep.strategy.most_grams(index(trial.id), &trial.config, launch.map(|launch| launch.to));
+    let grams = if is_first { 0.0 } else { most() };
     let kilowatt_hours = grams / (sweep.factors.intensity.get() * sweep.factors.pue.get());
     let begun = trial.attempts.last().filter(|_| trial.is_live()).map(|attempt| attempt.total);
     let burnt = begun.unwrap_or_default();

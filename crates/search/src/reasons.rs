@@ -112,7 +112,10 @@ fn threshold_from(sweep: &Sweep, against: Against) -> String {
         (Against::Price(price), Some(GainPerKg::Auto) | None) => match sweep.strategy.first_price() {
             Some(first) => {
                 let budget = first.trainings.map_or_else(String::new, |trainings| {
-                    format!(" (the budget is {trainings:.0} trainings at most)")
+                    format!(
+                        " (the budget is {} trainings at most)",
+                        if trainings < 1.0 { format!("{trainings:.2}") } else { format!("{trainings:.0}") }
+                    )
                 });
                 let falls = (first.price / price).log2();
                 let since = match falls.round() {

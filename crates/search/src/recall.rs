@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::CarbonFactors;
+use gramwise_carbon::{CarbonFactors, Footprint};
 use gramwise_model::rows::{StepRow, TrialRow, TrialState};
 use gramwise_model::{Config, SweepSpec};
 
@@ -15,11 +15,12 @@ use crate::unit_cube::{probability_of, value_at};
 const ROUNDING: f64 = 1e-6;
 
 /// The trials of an earlier sweep that a new one can learn from: those whose configurations are of its space, and which
-/// reported its objectives. `Err` says why there is none. `steps` are of each trial by attempt and step.
+/// reported its objectives, at most so many. `Err` says why there is none. `steps` are of each trial by attempt and step.
 pub fn recall(
     spec: &SweepSpec,
     factors: &CarbonFactors,
     trials: &[(TrialRow, Vec<StepRow>)],
+    most: usize,
 ) -> Result<Vec<EarlierTrial>, String> {
     let mut search = strategy(spec, factors, Vec::new());
     let mut refused = None;
@@ -32,7 +33,7 @@ pub fn recall(
                 continue;
             }
         };
-        let path = path(steps);
+        let path = path(steps, factors);
         let mut trial = Trial::proposed(row.id, config.clone(), 0);
         let index = search.started(config);
         search.launched(index, Launch::unpriced(usize::MAX, false));
@@ -50,14 +51,14 @@ pub fn recall(
         }
     }
     if recalled > 0 {
-        return Ok(search.as_earlier());
+        return Ok(EarlierTrial::chosen(search.as_earlier(), most));
     }
     let objectives: Vec<String> = spec.objectives.iter().map(|one| format!("`{}`", one.name)).collect();
     Err(refused.unwrap_or_else(|| format!("none of its trials reported {}", objectives.join(" and "))))
 }
 
 /// The steps of a trial's path: a later attempt ends what earlier ones reported from its first step on.
-fn path(steps: &[StepRow]) -> BTreeMap<u64, Step> {
+fn path(steps: &[StepRow], factors: &CarbonFactors) -> BTreeMap<u64, Step> {
     let mut path = BTreeMap::new();
     let mut attempt = 0;
     for row in steps {
@@ -65,7 +66,10 @@ fn path(steps: &[StepRow]) -> BTreeMap<u64, Step> {
             attempt = row.attempt;
             path.split_off(&row.step);
         }
-        path.insert(row.step, Step { metrics: row.metrics.clone(), footprint: row.footprint });
+        // Its energy, as grams where the new sweep runs.
+        let energy = row.footprint.energy;
+        let footprint = Footprint { energy, co2e: factors.co2e(&energy) };
+        path.insert(row.step, Step { metrics: row.metrics.clone(), footprint });
     }
     path
 }

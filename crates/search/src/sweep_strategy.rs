@@ -71,15 +71,17 @@ pub(crate) fn seen(spec: &SweepSpec, trial: &Trial, is_over: bool) -> Option<See
         Some(reported.finite().map_or(f64::INFINITY, |value| objective.cost(value)))
     };
     let reported = spec.objectives.iter().filter(|objective| grams_alone || !objective.is_co2e());
+    let last = is_over || *step >= spec.resource.max;
     let keeps = |constraint: &gramwise_model::Constraint| {
-        let metric = point.metrics.get(&constraint.name);
-        metric.is_none_or(|metric| metric.finite().is_some_and(|value| constraint.holds(value)))
+        // A script may leave it out at some steps: what it said last stands. It must say it once.
+        let metric = trial.curve.values().rev().find_map(|point| point.metrics.get(&constraint.name));
+        metric.map_or(!last, |metric| metric.finite().is_some_and(|value| constraint.holds(value)))
     };
     Some(Seen {
         step: if spec.resource.is_open() { 1 } else { *step },
         costs: reported.map(cost).collect::<Option<_>>()?,
         grams: point.footprint.co2e.grams().get(),
-        last: is_over || *step >= spec.resource.max,
+        last,
         feasible: spec.constraints.iter().all(keeps),
     })
 }

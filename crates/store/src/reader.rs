@@ -129,24 +129,29 @@ impl Reader {
 
     /// Everything that was booked, in order. What was moved to another account since is in that one.
     pub fn bookings(&self, sweep: SweepId) -> Result<Vec<BookingRow>, Error> {
-        // The first booking of an attempt began with its lease, that of a host with the first lease on it.
+        // What is booked of an attempt, or of a host, was burnt since it was last heard of; at first, since its lease, or the
+        // first lease on that host. A host tells of itself also when it has nothing to book.
         let sql = "
+            WITH told AS (
+                SELECT seq,
+                       lag(at_ms) OVER (
+                           PARTITION BY kind, body -> '$.emission_booked.attempt', body ->> '$.host_metered.worker'
+                           ORDER BY seq) AS before_ms
+                FROM journal WHERE sweep = ?1 AND kind IN ('emission_booked', 'host_metered'))
             SELECT CASE WHEN EXISTS (
                        SELECT 1 FROM ledger_entry AS moved
                        WHERE moved.sweep = entry.sweep AND moved.trial = entry.trial
                          AND moved.attempt = entry.attempt AND moved.account = 'lost')
                    THEN 'lost' ELSE entry.account END,
-                   entry.trial, entry.measured_uj, entry.modelled_uj,
-                   entry.estimated_uj, entry.co2e_ng,
+                   entry.trial, entry.measured_uj, entry.modelled_uj, entry.estimated_uj, entry.co2e_ng,
                    coalesce(
-                       lag(entry.at_ms) OVER (
-                           PARTITION BY entry.trial, entry.attempt, entry.worker, entry.account ORDER BY entry.id),
+                       told.before_ms,
                        attempt.leased_at_ms,
                        (SELECT min(leased_at_ms) FROM attempt WHERE sweep = ?1 AND worker = entry.worker),
                        entry.at_ms),
                    entry.at_ms
             FROM ledger_entry AS entry
-            JOIN journal ON journal.seq = entry.fact AND journal.kind <> 'emission_moved'
+            JOIN told ON told.seq = entry.fact
             LEFT JOIN attempt
                 ON attempt.sweep = entry.sweep AND attempt.trial = entry.trial AND attempt.number = entry.attempt
             WHERE entry.sweep = ?1

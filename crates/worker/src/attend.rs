@@ -98,14 +98,22 @@ async fn passing_signals_on(child: &mut Child) -> io::Result<u8> {
     };
     let (mut interrupt, mut quit) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
     let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let (mut terminated, mut hung_up) = (false, false);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status?,
             // The terminal sends these to all of its foreground.
             _ = interrupt.recv() => {}
             _ = quit.recv() => {}
-            _ = terminate.recv() => pass(Signal::TERM),
-            _ = hangup.recv() => pass(Signal::HUP),
+            // Once each: a second one is for many programs the word to drop everything.
+            _ = terminate.recv(), if !terminated => {
+                terminated = true;
+                pass(Signal::TERM);
+            }
+            _ = hangup.recv(), if !hung_up => {
+                hung_up = true;
+                pass(Signal::HUP);
+            }
         }
     };
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));

@@ -1,5 +1,7 @@
 //! `gramwise meter -- COMMAND`: what a command burnt.
 
+use std::io::Write;
+
 use anyhow::Context;
 use gramwise_carbon::{CarbonFactors, Energy, zone_hint};
 use gramwise_meter::{HostMeter, MeterThread};
@@ -24,6 +26,14 @@ pub(super) fn meter(common: &Common, args: &MeterArgs) -> anyhow::Result<u8> {
         let message = format!("no GPU `{unknown}` on this machine\nhint: GPUs here: {hint}");
         return Err(Failure::error(Exit::WrongInput, message));
     }
+    // Before the command, which may run for long: what it burnt must have a place.
+    let file = args.to.as_ref().map(|path| {
+        let created = std::fs::File::create(path).map(|file| (file, path));
+        created.map_err(|error| {
+            Failure::error(Exit::WrongInput, format!("cannot write {}: {error}", path.display()))
+        })
+    });
+    let file = file.transpose()?;
     let gpus = if args.gpu.is_empty() { known } else { args.gpu.clone() };
     let meter = MeterThread::spawn(meter).context("cannot start the meter")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -47,13 +57,14 @@ pub(super) fn meter(common: &Common, args: &MeterArgs) -> anyhow::Result<u8> {
     };
     let screen = Terminal { colour: colour_on_stderr() && args.to.is_none(), ..terminal() };
     let text = answers::metered(&answer, args.output.form.into(), screen);
-    match &args.to {
-        Some(file) => std::fs::write(file, text).map_err(|error| {
-            Failure::error(Exit::WrongInput, format!("cannot write {}: {error}", file.display()))
-        })?,
-        // For people it is talk, which can be silenced; for programs it was asked for.
-        None if common.quiet && args.output.form == Form::Table => {}
-        None => eprint!("{text}"),
+    let unwritten = file.and_then(|(mut file, path)| {
+        let written = file.write_all(text.as_bytes());
+        written.err().map(|error| eprintln!("error: cannot write {}: {error}", path.display()))
+    });
+    // For people it is talk, which can be silenced; for programs, or where a file failed, it is wanted.
+    let is_silent = common.quiet && args.output.form == Form::Table;
+    if unwritten.is_some() || (args.to.is_none() && !is_silent) {
+        eprint!("{text}");
     }
     Ok(*code)
 }

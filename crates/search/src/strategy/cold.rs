@@ -89,15 +89,17 @@ impl Strategy {
     fn last_chance(&self, held: Option<usize>, left: Option<f64>) -> Option<Choice> {
         let left = left.filter(|_| self.scouts() == 0)?;
         let open = self.by_best().into_iter().filter(|trial| self.may_go_on(*trial, held));
-        let whole = |trial: &usize| self.whole(&self.trials[*trial]) - self.trials[*trial].grams;
-        let affordable = |trial: &usize| whole(trial) <= left;
-        let best = open.into_iter().find(affordable)?;
-        (left < PRUDENT * whole(&best)).then(|| self.cold(What::Resume(best), self.last_rung()))
+        // As much as is set aside for it.
+        let most =
+            |trial: &usize| self.most_grams(*trial, &self.trials[*trial].config, Some(self.last_rung()));
+        let best = open.into_iter().find(|trial| most(trial) <= left)?;
+        (left < PRUDENT * most(&best)).then(|| self.cold(What::Resume(best), self.last_rung()))
     }
 
     /// The next configuration of the design: what was best in earlier sweeps at first, the sampler's then.
     fn design_point(&self, design: usize) -> Option<What> {
-        let recalled = if self.trials.len() < design / RECALLED { self.best_of_earlier() } else { None };
+        let recalled =
+            if self.trials.len() < (design / RECALLED).max(1) { self.best_of_earlier() } else { None };
         recalled.or_else(|| self.sampled(self.trials.len()))
     }
 

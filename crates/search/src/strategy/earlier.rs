@@ -8,19 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Strategy;
 use super::encoding::Encoding;
-use super::model::by_best;
+use super::model::by_rank;
 use super::setting::{Goal, Seen, What};
 use super::trials::Trial;
-
-/// More trials of earlier sweeps than this do not help a model of limited size: the best half, and even steps through the rest.
-const MOST: usize = 40;
-
-/// The coordinate of another sweep; a search's own trials have zero.
-const ANOTHER: f64 = 1.0;
 
 /// A trial of an earlier sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EarlierTrial {
+    /// Which of the earlier sweeps it is of, from 1.
+    pub sweep: u32,
     /// Its configuration, which is one of the new search's space.
     pub config: Config,
     /// Its reports in order, as the new search understands them. Finite.
@@ -28,10 +24,15 @@ pub struct EarlierTrial {
 }
 
 impl EarlierTrial {
+    /// More trials of earlier sweeps than this, all together, do not help a model of limited size.
+    pub const MOST: usize = 40;
+
     pub(super) fn as_trial(&self, encoding: &Encoding, goals: &[Goal], rungs: &[u64]) -> Trial {
         let mut trial = Trial::new(self.config.clone(), encoding, goals.len());
+        trial.origin = self.sweep.max(1);
+        // The last coordinate tells sweeps apart; the search's own trials have zero.
         if let Some(origin) = trial.x.last_mut() {
-            *origin = ANOTHER;
+            *origin = f64::from(trial.origin);
         }
         trial.features = encoding.features(&trial.x);
         for seen in &self.seen {
@@ -40,17 +41,23 @@ impl EarlierTrial {
         trial
     }
 
-    fn best(&self) -> f64 {
+    /// Those that cannot be used last, then by the best cost.
+    fn order(&self) -> (bool, f64) {
         let first = self.seen.iter().filter_map(|seen| seen.costs.first().copied());
-        first.fold(f64::INFINITY, f64::min)
+        let is_unfit = self.seen.last().is_none_or(|seen| !seen.feasible);
+        (is_unfit, first.fold(f64::INFINITY, f64::min))
     }
 
-    /// Of many, those that are worth keeping, best first.
-    pub fn chosen(mut trials: Vec<Self>) -> Vec<Self> {
-        trials.sort_by(|a, b| a.best().total_cmp(&b.best()));
-        let rest = trials.split_off(trials.len().min(MOST / 2));
-        let step = rest.len().div_ceil(MOST / 2).max(1);
+    /// Of a sweep's trials, those that are worth keeping, best first: the best half, and even steps through the rest.
+    pub fn chosen(mut trials: Vec<Self>, most: usize) -> Vec<Self> {
+        trials.sort_by(|a, b| {
+            let ((unfit, cost), (other_unfit, other_cost)) = (a.order(), b.order());
+            unfit.cmp(&other_unfit).then(cost.total_cmp(&other_cost))
+        });
+        let rest = trials.split_off(trials.len().min(most.div_ceil(2)));
+        let step = rest.len().div_ceil((most / 2).max(1)).max(1);
         trials.extend(rest.into_iter().step_by(step));
+        trials.truncate(most);
         trials
     }
 }
@@ -61,6 +68,7 @@ impl Strategy {
         let reported = |at: &usize| self.setting.objectives[*at] == Goal::Reported;
         let reported: Vec<usize> = (0..self.setting.objectives.len()).filter(reported).collect();
         let one = |trial: &Trial| EarlierTrial {
+            sweep: 1,
             config: trial.config.clone(),
             seen: (0..trial.curve.len())
                 .map(|rung| Seen {
@@ -73,7 +81,8 @@ impl Strategy {
                 .filter(|seen| seen.costs.iter().all(|cost| cost.is_finite()))
                 .collect(),
         };
-        EarlierTrial::chosen(self.trials.iter().map(one).filter(|one| !one.seen.is_empty()).collect())
+        let all = self.trials.iter().map(one).filter(|one| !one.seen.is_empty()).collect();
+        EarlierTrial::chosen(all, EarlierTrial::MOST)
     }
 
     /// The best configuration of earlier sweeps that was not tried yet.
@@ -81,7 +90,7 @@ impl Strategy {
         if !self.setting.pool.is_empty() || !self.may_begin() {
             return None;
         }
-        let order = by_best(self.primary(), &self.earlier.iter().collect::<Vec<_>>());
+        let order = by_rank(self.primary(), &self.earlier.iter().collect::<Vec<_>>());
         let untried = order.into_iter().filter(|at| !self.earlier[*at].is_unfit());
         let config = untried.map(|at| &self.earlier[at].config).find(|config| self.is_new(config))?;
         Some(What::New { config: config.clone(), pool: None })

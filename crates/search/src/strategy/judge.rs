@@ -188,7 +188,7 @@ impl Strategy {
     /// several. It is what improvement is counted against.
     pub fn best_whole(&self) -> Option<(usize, f64)> {
         let first = self.primary();
-        let value = |one: &Trial| if self.single() { one.best[first] } else { one.latest[first] };
+        let value = |one: &Trial| if self.single() { one.kept[first] } else { one.latest[first] };
         let counts = |one: &Trial| !one.is_unfit() && (self.single() || one.place == Place::Complete);
         let counted = self.trials.iter().enumerate().filter(|(_, one)| counts(one));
         let best = counted.map(|(trial, one)| (trial, value(one))).min_by(|a, b| a.1.total_cmp(&b.1));

@@ -195,17 +195,19 @@ impl Strategy {
     /// A trial reported. [`Strategy::word`] says what becomes of it.
     pub fn seen(&mut self, trial: usize, seen: &Seen) {
         self.reports += 1;
-        let (running_minimum, primary) = (self.single(), self.primary());
+        let running_minimum = self.single();
         let Some(one) = self.trials.get_mut(trial) else { return };
         let before = one.grams;
         let reached = one.take(seen, &self.setting.objectives, &self.rungs);
         self.spent += one.grams - before;
-        // With several objectives only a whole training can improve anything.
-        let improves = if running_minimum { one.best[primary] < self.best } else { seen.last };
-        if improves && !one.is_unfit() {
-            self.best = self.best.min(one.best[primary]);
+        // With several objectives any whole training may improve the front.
+        let best = self.best_whole().map_or(f64::INFINITY, |(_, best)| best);
+        if (running_minimum && best < self.best)
+            || (!running_minimum && seen.last && !self.trials[trial].is_unfit())
+        {
             self.improved_at = self.spent;
         }
+        self.best = best;
         for rung in reached {
             self.learn(trial, rung);
         }
@@ -288,7 +290,7 @@ impl Strategy {
                 |model| model.parameters.clone(),
             );
             let about = (self.encoding.axes(), self.rungs.as_slice());
-            fit_task(objective, &start, about, (&everyone, self.earlier.len()), &self.knobs, &order)
+            fit_task(objective, &start, about, &everyone, &self.knobs, &order)
         };
         due.into_iter().filter_map(task).collect()
     }
@@ -561,20 +563,28 @@ mod tests {
         };
         let space = Space::from_hyperparameters(&[x]).unwrap();
         let mut search = Strategy::new(Setting::new(space, 8, vec![Goal::Reported]), Knobs::default());
-        let trial = search.started(Config::from([("x".to_owned(), Value::Float(0.5))]));
-        search.launched(trial, Launch::unpriced(3, false));
-        let seen = |step: u64, feasible: bool| Seen {
+        let x = |x: f64| Config::from([("x".to_owned(), Value::Float(x))]);
+        let (one, two) = (search.started(x(0.5)), search.started(x(0.6)));
+        search.launched(one, Launch::unpriced(3, false));
+        search.launched(two, Launch::unpriced(3, false));
+        let seen = |step: u64, cost: f64, feasible: bool| Seen {
             step,
-            costs: vec![1.0 / step as f64],
+            costs: vec![cost],
             grams: step as f64,
-            last: step == 8,
+            last: false,
             feasible,
         };
-        search.seen(trial, &seen(1, false));
+        search.seen(one, &seen(1, 0.02, false));
         assert_eq!(search.best_whole(), None, "what breaks a constraint is not best");
-        search.seen(trial, &seen(2, true));
-        assert_eq!(search.best_whole(), Some((0, 0.5)), "it keeps them now");
-        search.seen(trial, &seen(3, false));
-        assert_eq!(search.best_whole(), None);
+        search.seen(one, &seen(2, 0.1, true));
+        assert_eq!(
+            search.best_whole(),
+            Some((0, 0.1)),
+            "it keeps them now, and what it was worth before does not count"
+        );
+        search.seen(two, &seen(1, 0.3, true));
+        search.seen(one, &seen(3, 0.05, false));
+        assert_eq!(search.best_whole(), Some((1, 0.3)));
+        assert_eq!(search.best.to_bits(), 0.3f64.to_bits(), "gains are counted against the best that holds");
     }
 }

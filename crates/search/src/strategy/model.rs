@@ -1,5 +1,7 @@
 //! What is known of one objective: its learning curves under one Gaussian process.
 
+use std::collections::BTreeMap;
+
 use gramwise_surrogate::{Axis, CurveProcess, Observation, Parameters, Warp, fit};
 
 use super::knobs::Knobs;
@@ -59,7 +61,7 @@ impl Model {
     ) -> Option<Self> {
         let trials: Vec<&Trial> = earlier.iter().chain(own).collect();
         let rows = rows(objective, rungs, &trials, knobs);
-        let (warp, scores) = scores(objective, &rows, &trials, earlier.len())?;
+        let (warp, scores) = scores(objective, &rows, &trials)?;
         let process = CurveProcess::new(axes, rungs, parameters);
         let mut model = Self {
             objective,
@@ -114,16 +116,17 @@ impl Model {
 
 /// The search's own warp, and a score for each row. Losses of earlier sweeps are ranked among themselves: theirs may be of
 /// other data, on another scale.
-fn scores(objective: usize, rows: &[Row], trials: &[&Trial], earlier: usize) -> Option<(Warp, Vec<f64>)> {
+fn scores(objective: usize, rows: &[Row], trials: &[&Trial]) -> Option<(Warp, Vec<f64>)> {
     let value = |(trial, rung): &Row| trials[*trial].curve[*rung][objective];
-    let (theirs, own): (Vec<Row>, Vec<Row>) = rows.iter().partition(|(trial, _)| *trial < earlier);
-    let warp_of = |rows: &[Row]| Warp::new(&rows.iter().map(value).collect::<Vec<_>>());
-    let (warp, earlier_warp) = (warp_of(&own)?, warp_of(&theirs));
-    let score = |row: &Row| {
-        if row.0 < earlier { earlier_warp.as_ref() } else { Some(&warp) }.map(|warp| warp.score(value(row)))
-    };
-    let scores = rows.iter().map(|row| score(row).unwrap_or_default()).collect();
-    Some((warp, scores))
+    let mut values: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    for row in rows {
+        values.entry(trials[row.0].origin).or_default().push(value(row));
+    }
+    let warps: BTreeMap<u32, Warp> =
+        values.into_iter().filter_map(|(origin, values)| Some((origin, Warp::new(&values)?))).collect();
+    let score = |row: &Row| warps.get(&trials[row.0].origin).map_or(0.0, |warp| warp.score(value(row)));
+    let scores = rows.iter().map(score).collect();
+    Some((warps.get(&0)?.clone(), scores))
 }
 
 /// The fit that is due: of whole trials, the ten best and the longest always among them, the rest in the order of `shuffled`.
@@ -131,12 +134,12 @@ pub(crate) fn fit_task(
     objective: usize,
     start: &Parameters,
     (axes, rungs): (&[Axis], &[u64]),
-    (trials, earlier): (&[&Trial], usize),
+    trials: &[&Trial],
     knobs: &Knobs,
     shuffled: &[usize],
 ) -> Option<FitTask> {
     let rows = rows(objective, rungs, trials, knobs);
-    let (_, scores) = scores(objective, &rows, trials, earlier)?;
+    let (_, scores) = scores(objective, &rows, trials)?;
     let best = by_best(objective, trials);
     let mut longest: Vec<usize> = shuffled.to_vec();
     longest.sort_by_key(|trial| std::cmp::Reverse(trials[*trial].curve.len()));
@@ -169,11 +172,27 @@ pub(crate) fn fit_task(
     })
 }
 
-/// Trials that reached a rung, best first.
+/// Trials that reached a rung: the search's own, best first, then those of earlier sweeps, the best of each first.
 pub(crate) fn by_best(objective: usize, trials: &[&Trial]) -> Vec<usize> {
+    let mut order = by_rank(objective, trials);
+    order.sort_by_key(|trial| trials[*trial].origin > 0);
+    order
+}
+
+/// Trials that reached a rung, by their place among those of the same sweep, as a share of these.
+pub(crate) fn by_rank(objective: usize, trials: &[&Trial]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..trials.len()).filter(|trial| !trials[*trial].curve.is_empty()).collect();
     order.sort_by(|a, b| trials[*a].best[objective].total_cmp(&trials[*b].best[objective]));
-    order
+    let mut places: BTreeMap<u32, f64> = BTreeMap::new();
+    let mut ranked: Vec<(f64, usize)> = Vec::with_capacity(order.len());
+    for trial in order {
+        let place = places.entry(trials[trial].origin).or_default();
+        ranked.push((*place, trial));
+        *place += 1.0;
+    }
+    let share = |(place, trial): &(f64, usize)| place / places[&trials[*trial].origin];
+    ranked.sort_by(|a, b| share(a).total_cmp(&share(b)));
+    ranked.into_iter().map(|(_, trial)| trial).collect()
 }
 
 /// The rows that a model of limited size holds: all while they fit; else the inner rungs of all but the best are left

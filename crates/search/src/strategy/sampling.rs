@@ -5,7 +5,7 @@ use gramwise_surrogate::tpe_point;
 use rand::{Rng, RngExt};
 
 use super::Strategy;
-use super::model::by_best;
+use super::model::by_rank;
 use super::setting::What;
 use crate::rng::{Purpose, rng};
 use crate::unit_cube::{count, listed};
@@ -96,7 +96,7 @@ impl Strategy {
 
     fn tpe(&self, dice: &mut impl Rng) -> Vec<f64> {
         let everyone = self.everyone();
-        let order = by_best(self.primary(), &everyone);
+        let order = by_rank(self.primary(), &everyone);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
         let good = ((TPE_GOOD * order.len() as f64).ceil() as usize).clamp(1, TPE_MOST).min(order.len());
         let points =

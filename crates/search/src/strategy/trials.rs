@@ -24,6 +24,8 @@ pub(crate) enum Place {
 /// One configuration under evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trial {
+    /// 0 for the search's own; each earlier sweep has its number.
+    pub(crate) origin: u32,
     pub(crate) config: Config,
     /// In the unit cube.
     pub(crate) unit: Vec<f64>,
@@ -38,6 +40,8 @@ pub(crate) struct Trial {
     pub(crate) curve: Vec<Vec<f64>>,
     /// The best of each objective so far.
     pub(crate) best: Vec<f64>,
+    /// The same over reports that kept to every constraint.
+    pub(crate) kept: Vec<f64>,
     /// The latest of each objective.
     pub(crate) latest: Vec<f64>,
     /// Grams to each rung reached.
@@ -61,6 +65,7 @@ impl Trial {
     pub(crate) fn new(config: Config, encoding: &Encoding, objectives: usize) -> Self {
         let x = encoding.encode(&config);
         Self {
+            origin: 0,
             unit: encoding.unit(&config),
             features: encoding.features(&x),
             x,
@@ -69,6 +74,7 @@ impl Trial {
             step: 0,
             curve: Vec::new(),
             best: vec![f64::INFINITY; objectives],
+            kept: vec![f64::INFINITY; objectives],
             latest: vec![f64::INFINITY; objectives],
             grams_at: Vec::new(),
             grams: 0.0,
@@ -99,6 +105,9 @@ impl Trial {
             };
             self.latest[at] = cost;
             self.best[at] = self.best[at].min(cost);
+            if seen.feasible {
+                self.kept[at] = self.kept[at].min(cost);
+            }
         }
         let mut reached = Vec::new();
         while self.curve.len() < rungs.len() && (seen.last || self.step >= rungs[self.curve.len()]) {
