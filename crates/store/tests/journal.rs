@@ -95,6 +95,27 @@ fn the_ledger_says_what_the_state_says_to_the_microjoule() {
 }
 
 #[test]
+fn bookings_are_the_accounts_with_what_was_moved_where_it_is_now() {
+    let mut lost = Footprint::ZERO;
+    for seed in 2..4 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sweeps.db");
+        let _journal = written(&path, &storm(seed));
+        let record = record(&path);
+        let bookings = Reader::open(&path).unwrap().bookings(record.sweep.id).unwrap();
+        for row in &record.accounts {
+            let booked = bookings.iter().filter(|booking| booking.account == row.account);
+            let booked = booked.fold(Footprint::ZERO, |sum, booking| sum + booking.footprint);
+            assert_eq!(booked, row.footprint, "{} of seed {seed}", row.account);
+            if row.account == Account::Lost {
+                lost += booked;
+            }
+        }
+    }
+    assert_ne!(lost, Footprint::ZERO, "storms lose some");
+}
+
+#[test]
 fn the_projection_can_be_made_anew_from_the_journal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sweeps.db");
