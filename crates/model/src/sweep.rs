@@ -4,7 +4,7 @@ mod read;
 
 use std::time::Duration;
 
-use gramwise_carbon::{GramsCo2e, Joules, Pue};
+use gramwise_carbon::{CarbonFactors, GramsCo2e, Joules, Pue};
 use serde::{Deserialize, Serialize};
 
 use crate::{Constraint, Objective, Parameter, Problems, Pruner, Sampler, Space};
@@ -71,6 +71,15 @@ pub struct Budget {
     pub wall: Option<Duration>,
     /// GPU-hours leased.
     pub gpu_hours: Option<f64>,
+}
+
+impl Budget {
+    /// The grams that its limits of `CO2e` and of energy allow, whichever is less.
+    pub fn most_co2e(&self, factors: &CarbonFactors) -> Option<GramsCo2e> {
+        let by_energy = self.energy.map(|energy| energy * factors.pue * factors.intensity);
+        let limits = self.co2e.into_iter().chain(by_energy);
+        limits.reduce(|least, limit| if limit < least { limit } else { least })
+    }
 }
 
 /// When a running trial is no longer worth its carbon.

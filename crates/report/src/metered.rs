@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::accounts::ByProvenance;
 use crate::output::Screen;
-use crate::text::{grid_and_zone, pue, quality};
-use crate::units::{duration, energy, grams};
+use crate::text::{burnt, grid_and_zone, pue, quality};
+use crate::units::{duration, energy};
 use crate::{Format, Grid, Terminal, csv, json};
 
 /// A command that was metered.
@@ -116,9 +116,7 @@ fn as_text(metered: &MeteredCommand<'_>, co2e: GramsCo2e, bounds: Interval, term
             "less than the meter can tell: it took under 10 ms of processor time, and no GPU drew anything",
         );
     } else {
-        screen.say("energy", &format!("{} of IT equipment", energy(metered.energy.total())));
-        let [low, high] = [bounds.low, bounds.high].map(|bound| grams(GramsCo2e::new(bound)));
-        screen.say("CO2e", &format!("{} of operation (between {low} and {high} at about 95 %)", grams(co2e)));
+        burnt(&mut screen, metered.energy.total(), co2e.get(), bounds);
         quality(&mut screen, metered.energy.quality(), ByProvenance::of(&metered.energy));
     }
     let meanwhile =

@@ -62,8 +62,7 @@ fn of<'a>(spec: &'a SweepSpec, factors: &CarbonFactors, past: &[SweepSummary]) -
     let alike: Vec<&SweepSummary> = past.iter().filter(|one| is_alike(spec, one)).collect();
     let grams_per_joule = factors.intensity.get() * factors.pue.get() / Joules::from_kwh(1.0).get();
     let budget = &spec.budget;
-    let by_energy = budget.energy.map(|limit| limit.get() * grams_per_joule);
-    let most_co2e_g = budget.co2e.map(GramsCo2e::get).into_iter().chain(by_energy).reduce(f64::min);
+    let most_co2e_g = budget.most_co2e(factors).map(GramsCo2e::get);
     let most_seconds = budget.wall.map(|limit| limit.as_secs_f64());
     let trials = budget.trials.map(u64::from);
     let range = |of: &dyn Fn(&SweepSummary) -> Option<f64>, most: Option<f64>| {

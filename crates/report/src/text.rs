@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gramwise_carbon::{GramsCo2e, Microjoules, Quality};
+use gramwise_carbon::{GramsCo2e, Interval, Microjoules, Quality};
 use gramwise_model::CO2E;
 use gramwise_model::rows::{Account, SweepRecord, TrialRow};
 
@@ -141,10 +141,8 @@ fn cost(screen: &mut Screen, report: &Report) {
         screen.say("CO2e", "unknown: no energy has been booked");
         return;
     }
-    screen.say("energy", &format!("{} of IT equipment", energy(Microjoules::new(report.energy_uj))));
-    let bounds =
-        format!("between {} and {} at about 95 %", mass(report.co2e_low_g), mass(report.co2e_high_g));
-    screen.say("CO2e", &format!("{} of operation ({bounds})", mass(report.co2e_g)));
+    let bounds = Interval { low: report.co2e_low_g, high: report.co2e_high_g };
+    burnt(screen, Microjoules::new(report.energy_uj), report.co2e_g, bounds);
     match report.embodied_g {
         Some(embodied) => screen.more(&format!("{} embodied in the hardware", mass(embodied))),
         None => screen.more("embodied in the hardware: unknown, not accounted yet"),
@@ -154,6 +152,13 @@ fn cost(screen: &mut Screen, report: &Report) {
         let other = energy(Microjoules::new(report.other_tenants.energy_uj));
         screen.more(&format!("other users of the hosts burnt {other}, which is not in these figures"));
     }
+}
+
+/// Energy, and its grams with their bounds.
+pub(crate) fn burnt(screen: &mut Screen, amount: Microjoules, co2e_g: f64, bounds: Interval) {
+    screen.say("energy", &format!("{} of IT equipment", energy(amount)));
+    let [co2e, low, high] = [co2e_g, bounds.low, bounds.high].map(|mass| grams(GramsCo2e::new(mass)));
+    screen.say("CO2e", &format!("{co2e} of operation (between {low} and {high} at about 95 %)"));
 }
 
 /// The label with its meaning, and how much of each kind there is.

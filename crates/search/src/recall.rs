@@ -51,7 +51,7 @@ pub fn recall(
         }
     }
     if recalled > 0 {
-        return Ok(EarlierTrial::chosen(search.as_earlier(), most));
+        return Ok(search.as_earlier(most));
     }
     let objectives: Vec<String> = spec.objectives.iter().map(|one| format!("`{}`", one.name)).collect();
     Err(refused.unwrap_or_else(|| format!("none of its trials reported {}", objectives.join(" and "))))

@@ -29,7 +29,7 @@ pub(crate) fn strategy(spec: &SweepSpec, factors: &CarbonFactors, earlier: Vec<E
         sampler: spec.method,
         pruner: spec.prune.rule,
         most_trials: spec.budget.trials.map(|most| most as usize),
-        most_grams: most_grams(spec, factors),
+        most_grams: spec.budget.most_co2e(factors).map(GramsCo2e::get),
         exhaustive: false,
         resumable: spec.resource.checkpoint,
         audit: spec.prune.audit,
@@ -37,14 +37,6 @@ pub(crate) fn strategy(spec: &SweepSpec, factors: &CarbonFactors, earlier: Vec<E
         ..Setting::new(spec.space.clone(), last_step, objectives)
     };
     Strategy::new(setting, Knobs::default())
-}
-
-/// What the budgets of grams and of energy allow.
-fn most_grams(spec: &SweepSpec, factors: &CarbonFactors) -> Option<f64> {
-    let by_co2e = spec.budget.co2e.map(GramsCo2e::get);
-    let by_energy =
-        spec.budget.energy.map(|energy| energy.kwh() * factors.intensity.get() * factors.pue.get());
-    by_co2e.into_iter().chain(by_energy).reduce(f64::min)
 }
 
 /// The strategy's number of a trial.

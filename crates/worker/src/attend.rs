@@ -12,7 +12,6 @@ use gramwise_meter::{ConsumerId, HostSnapshot, MeterHandle};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 
 use crate::processes::{children_cpu_ms, descendants};
 
@@ -58,9 +57,7 @@ pub async fn metered(command: &[OsString], gpus: &[String], meter: &MeterHandle)
 }
 
 async fn snapshot(meter: &MeterHandle) -> io::Result<HostSnapshot> {
-    let (reply, answer) = oneshot::channel();
-    meter.snapshot(move |snapshot| drop(reply.send(snapshot)));
-    answer.await.map_err(|_| io::Error::other("the meter has ended"))
+    crate::snapshot(meter).await.ok_or_else(|| io::Error::other("the meter has ended"))
 }
 
 /// Stands between: starts the command, waits for it and for what it left and ended, and answers with its code.

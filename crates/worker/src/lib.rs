@@ -19,7 +19,16 @@ mod tail;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gramwise_meter::{HostSnapshot, MeterHandle};
+
 pub use session::{Error, run};
+
+/// What the host burnt until now. `None` if the meter's thread is gone.
+async fn snapshot(meter: &MeterHandle) -> Option<HostSnapshot> {
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    meter.snapshot(move |snapshot| drop(reply.send(snapshot)));
+    answer.await.ok()
+}
 
 /// How a worker works.
 #[derive(Debug, Clone)]

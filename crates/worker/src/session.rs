@@ -11,7 +11,7 @@ use gramwise_wire::convert::{Malformed, assignment_from_wire, instructions_from_
 use gramwise_wire::v1;
 use gramwise_wire::v1::lease_reply::Answer;
 use gramwise_wire::v1::work_client::WorkClient;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -428,9 +428,7 @@ impl Session {
     }
 
     async fn snapshot(&self) -> Result<HostSnapshot, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.meter.snapshot(move |snapshot| drop(reply.send(snapshot)));
-        answer.await.map_err(|_| Error::Meter)
+        crate::snapshot(&self.meter).await.ok_or(Error::Meter)
     }
 
     fn next_consumer(&mut self) -> ConsumerId {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use anyhow::Context;
 use gramwise_search::strategy::{AskTell, EarlierTrial, Goal, Knobs, Setting, Strategy};
@@ -75,20 +75,32 @@ fn progress(common: &Common, length: usize) -> ProgressBar {
     ProgressBar::new(length as u64).with_style(style.expect("the template is right"))
 }
 
+/// A search that others learn from, once a seed whatever the number of their tables.
+struct Earlier {
+    table: Table,
+    by_seed: Vec<OnceLock<Result<Vec<EarlierTrial>, String>>>,
+}
+
+impl Earlier {
+    fn of(&self, seed: u64, args: &BenchArgs, knobs: Knobs) -> Result<Vec<EarlierTrial>, String> {
+        let find = || {
+            let (_, searcher) = search(&self.table, seed + EARLIER_SEED, args, knobs, Vec::new())?;
+            Ok(searcher.strategy().as_earlier(EarlierTrial::MOST))
+        };
+        let place = usize::try_from(seed).ok().and_then(|seed| self.by_seed.get(seed));
+        place.map_or_else(find, |place| place.get_or_init(find).clone())
+    }
+}
+
 fn run(
     table: &Table,
     seed: u64,
     args: &BenchArgs,
     knobs: Knobs,
-    earlier: Option<&Table>,
+    earlier: Option<&Earlier>,
 ) -> Result<(Outcome, (u64, u64)), String> {
-    let earlier = match earlier {
-        Some(earlier) => {
-            search(earlier, seed + EARLIER_SEED, args, knobs, Vec::new())?.1.strategy().as_earlier()
-        }
-        None => Vec::new(),
-    };
-    let (outcome, searcher) = search(table, seed, args, knobs, earlier)?;
+    let earlier = earlier.map(|earlier| earlier.of(seed, args, knobs)).transpose()?;
+    let (outcome, searcher) = search(table, seed, args, knobs, earlier.unwrap_or_default())?;
     Ok((outcome, searcher.strategy().calibration()))
 }
 
@@ -123,10 +135,10 @@ fn search(
 }
 
 /// The table that was searched before.
-fn earlier(args: &BenchArgs, task: &str, tables: &[Table]) -> anyhow::Result<Table> {
-    let earlier = self::tables(args, &[task.to_owned()])?.swap_remove(0);
-    match tables.iter().find(|table| table.space != earlier.space) {
-        None => Ok(earlier),
+fn earlier(args: &BenchArgs, task: &str, tables: &[Table]) -> anyhow::Result<Earlier> {
+    let table = self::tables(args, &[task.to_owned()])?.swap_remove(0);
+    match tables.iter().find(|other| other.space != table.space) {
+        None => Ok(Earlier { table, by_seed: (0..args.seeds).map(|_| OnceLock::new()).collect() }),
         Some(other) => {
             let message = format!("`{task}` and `{}` have different hyperparameters", other.task);
             let hint = "hint: `--tasks` takes the tables that are searched";

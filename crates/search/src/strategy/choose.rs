@@ -20,8 +20,6 @@ const DOUBT_LOOK: usize = 8;
 const DOUBT_WIDER: f64 = 1.25;
 /// A promotion by rank may cost so many times the typical segment.
 const RANK_COST: f64 = 3.0;
-/// Where there is no design, so many of the first configurations are the best of earlier sweeps.
-const RECALLED: usize = 2;
 /// A guess at the standard deviation of a new trial's end, for the first look at many candidates.
 const GUESSED_SD: f64 = 0.8;
 
@@ -200,8 +198,7 @@ impl Strategy {
                 return self.choice(What::New { config, pool }, to, By::Sampler);
             }
         }
-        let recalled = if self.trials.len() < RECALLED { self.best_of_earlier() } else { None };
-        match recalled.or_else(|| self.sampled(self.trials.len())) {
+        match self.recalled(self.knobs.cold).or_else(|| self.sampled(self.trials.len())) {
             Some(what) => self.choice(what, to, By::Sampler),
             None => self.nothing_left(),
         }

@@ -15,9 +15,6 @@ use gramwise_model::TrialId;
 
 /// The scout may cost so many times the median whole training.
 const SCOUT: f64 = 1.5;
-/// One configuration in so many of the design is a best one of earlier sweeps. More help where the sweeps are alike, and cost
-/// where what was best there is bad here.
-const RECALLED: usize = 6;
 /// A trial runs to its end while so many times its grams are left.
 const PRUDENT: f64 = 2.0;
 /// Rungs that the best third of the design climbs before the model takes over.
@@ -38,7 +35,7 @@ impl Strategy {
         let low = self.first_rung();
         let middle = (low + CLIMB).min(last);
         if self.trials.len() < design
-            && let Some(what) = self.design_point(design)
+            && let Some(what) = self.recalled(design).or_else(|| self.sampled(self.trials.len()))
         {
             return Some(self.cold(what, low));
         }
@@ -94,13 +91,6 @@ impl Strategy {
             |trial: &usize| self.most_grams(*trial, &self.trials[*trial].config, Some(self.last_rung()));
         let best = open.into_iter().find(|trial| most(trial) <= left)?;
         (left < PRUDENT * most(&best)).then(|| self.cold(What::Resume(best), self.last_rung()))
-    }
-
-    /// The next configuration of the design: what was best in earlier sweeps at first, the sampler's then.
-    fn design_point(&self, design: usize) -> Option<What> {
-        let recalled =
-            if self.trials.len() < (design / RECALLED).max(1) { self.best_of_earlier() } else { None };
-        recalled.or_else(|| self.sampled(self.trials.len()))
     }
 
     fn cold(&self, what: What, to: usize) -> Choice {

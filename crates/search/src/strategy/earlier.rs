@@ -12,6 +12,10 @@ use super::model::by_rank;
 use super::setting::{Goal, Seen, What};
 use super::trials::Trial;
 
+/// One in so many of the first configurations is a best one of earlier sweeps. More help where the sweeps are alike, and cost where
+/// what was best there is bad here.
+const RECALLED: usize = 6;
+
 /// A trial of an earlier sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EarlierTrial {
@@ -49,7 +53,7 @@ impl EarlierTrial {
     }
 
     /// Of a sweep's trials, those that are worth keeping, best first: the best half, and even steps through the rest.
-    pub fn chosen(mut trials: Vec<Self>, most: usize) -> Vec<Self> {
+    fn chosen(mut trials: Vec<Self>, most: usize) -> Vec<Self> {
         trials.sort_by(|a, b| {
             let ((unfit, cost), (other_unfit, other_cost)) = (a.order(), b.order());
             unfit.cmp(&other_unfit).then(cost.total_cmp(&other_cost))
@@ -63,8 +67,8 @@ impl EarlierTrial {
 }
 
 impl Strategy {
-    /// What trials did here, for another search to learn from.
-    pub fn as_earlier(&self) -> Vec<EarlierTrial> {
+    /// What trials did here, for another search to learn from: so many of them at most.
+    pub fn as_earlier(&self, most: usize) -> Vec<EarlierTrial> {
         let reported = |at: &usize| self.setting.objectives[*at] == Goal::Reported;
         let reported: Vec<usize> = (0..self.setting.objectives.len()).filter(reported).collect();
         let one = |trial: &Trial| EarlierTrial {
@@ -82,12 +86,13 @@ impl Strategy {
                 .collect(),
         };
         let all = self.trials.iter().map(one).filter(|one| !one.seen.is_empty()).collect();
-        EarlierTrial::chosen(all, EarlierTrial::MOST)
+        EarlierTrial::chosen(all, most)
     }
 
-    /// The best configuration of earlier sweeps that was not tried yet.
-    pub(super) fn best_of_earlier(&self) -> Option<What> {
-        if !self.setting.pool.is_empty() || !self.may_begin() {
+    /// The best configuration of earlier sweeps that was not tried yet, while the first of so many are chosen.
+    pub(super) fn recalled(&self, of: usize) -> Option<What> {
+        let is_early = self.trials.len() < (of / RECALLED).max(1);
+        if !is_early || !self.setting.pool.is_empty() || !self.may_begin() {
             return None;
         }
         let order = by_rank(self.primary(), &self.earlier.iter().collect::<Vec<_>>());

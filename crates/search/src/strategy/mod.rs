@@ -4,8 +4,8 @@
 //! ([`gramwise_surrogate::staged`]): whether to start a new configuration or to resume a paused one, which, and whether
 //! anything is worth its carbon at all. `docs/design/search.md` explains it.
 //!
-//! [`Strategy::choose`], [`Strategy::judge`] and [`Strategy::word`] look; [`Strategy::started`], [`Strategy::launched`], [`Strategy::seen`],
-//! [`Strategy::ended`] and [`Strategy::fitted`] change. Equal changes in equal order give an equal strategy, and it decides
+//! [`Strategy::choose`], [`Strategy::judge`] and [`Strategy::word`] look; [`Strategy::started`], [`Strategy::launched`],
+//! [`Strategy::seen`], [`Strategy::ended`] and [`Strategy::fitted`] change. Equal changes in equal order give an equal strategy, and it decides
 //! alike: nothing is drawn from a generator that is stored, no clock is read, and a fit is data that comes back.
 
 mod ask_tell;
@@ -102,15 +102,15 @@ pub struct Strategy {
 
 impl Strategy {
     /// A search that has seen nothing.
-    pub fn new(setting: Setting, knobs: Knobs) -> Self {
+    pub fn new(mut setting: Setting, knobs: Knobs) -> Self {
         let factor = match setting.pruner {
             Pruner::Asha | Pruner::Hyperband => 3,
             Pruner::GainPerKg | Pruner::None | Pruner::Median => 2,
         };
-        let encoding = Encoding::new(&setting.space, !setting.earlier.is_empty());
+        let stated = std::mem::take(&mut setting.earlier);
+        let encoding = Encoding::new(&setting.space, !stated.is_empty());
         let rungs = rungs(setting.first_step.max(1), setting.last_step.max(1), factor);
-        let earlier =
-            setting.earlier.iter().map(|one| one.as_trial(&encoding, &setting.objectives, &rungs)).collect();
+        let earlier = stated.iter().map(|one| one.as_trial(&encoding, &setting.objectives, &rungs)).collect();
         let mut strategy = Self {
             encoding,
             rungs,

@@ -42,7 +42,7 @@ pub struct Setting {
     pub resumable: bool,
     /// The share of doomed trials that run on all the same, to measure what ending trials costs.
     pub audit: f64,
-    /// What earlier sweeps of like spaces did.
+    /// What earlier sweeps of like spaces did. A strategy takes it over.
     pub earlier: Vec<EarlierTrial>,
 }
 
