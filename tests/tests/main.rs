@@ -4,6 +4,7 @@
 
 mod engine;
 mod explain;
+mod grid;
 mod kills;
 mod ledger;
 mod malformed;

@@ -110,7 +110,9 @@ pub(crate) fn assert_balanced(place: &Place) {
                     SELECT seq, body -> '$.emission_booked.attempt' AS id, body -> '$.emission_booked.total' AS total
                     FROM journal WHERE kind = 'emission_booked')
                 SELECT id ->> 'sweep', id ->> 'trial', id ->> 'number',
-                       total ->> '$.energy.measured', total ->> '$.energy.modelled', total ->> '$.energy.estimated',
+                       coalesce(total ->> '$.energy.gpu.measured', 0) + coalesce(total ->> '$.energy.cpu.measured', 0) + coalesce(total ->> '$.energy.memory.measured', 0) + coalesce(total ->> '$.energy.rest.measured', 0),
+                       coalesce(total ->> '$.energy.gpu.modelled', 0) + coalesce(total ->> '$.energy.cpu.modelled', 0) + coalesce(total ->> '$.energy.memory.modelled', 0) + coalesce(total ->> '$.energy.rest.modelled', 0),
+                       coalesce(total ->> '$.energy.gpu.estimated', 0) + coalesce(total ->> '$.energy.cpu.estimated', 0) + coalesce(total ->> '$.energy.memory.estimated', 0) + coalesce(total ->> '$.energy.rest.estimated', 0),
                        total ->> 'co2e'
                 FROM fact WHERE seq IN (SELECT max(seq) FROM fact GROUP BY id) ORDER BY 1, 2, 3";
     let (booked, last) = (place.rows(booked), place.rows(last));

@@ -1,4 +1,4 @@
-//! Amounts of energy that remember how they were obtained.
+//! Amounts of energy that remember what burnt them and how they were obtained.
 
 use std::fmt;
 use std::ops::{Add, AddAssign};
@@ -29,27 +29,62 @@ impl fmt::Display for Provenance {
     }
 }
 
+/// The part of a host that burnt it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Component {
+    /// Graphics and other accelerator cards.
+    Gpu,
+    /// Processor packages.
+    Cpu,
+    /// DRAM.
+    Memory,
+    /// All else that a meter of the whole node shows: power supplies, fans, boards, disks, network.
+    Rest,
+}
+
+impl Component {
+    /// All of them, as reports list them.
+    pub const ALL: [Self; 4] = [Self::Gpu, Self::Cpu, Self::Memory, Self::Rest];
+
+    /// In lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gpu => "gpu",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// An exact amount of energy by [`Provenance`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Energy {
+#[serde(default)]
+pub struct Amount {
     /// From counters.
+    #[serde(skip_serializing_if = "Microjoules::is_zero")]
     pub measured: Microjoules,
     /// From models fed by measurements.
+    #[serde(skip_serializing_if = "Microjoules::is_zero")]
     pub modelled: Microjoules,
     /// From models without measurements.
+    #[serde(skip_serializing_if = "Microjoules::is_zero")]
     pub estimated: Microjoules,
 }
 
-impl Energy {
+impl Amount {
     /// Nothing.
     pub const ZERO: Self =
         Self { measured: Microjoules::ZERO, modelled: Microjoules::ZERO, estimated: Microjoules::ZERO };
 
     /// An amount of one provenance.
     pub fn new(amount: Microjoules, provenance: Provenance) -> Self {
-        let mut energy = Self::ZERO;
-        *energy.part_mut(provenance) = amount;
-        energy
+        match provenance {
+            Provenance::Measured => Self { measured: amount, ..Self::ZERO },
+            Provenance::Modelled => Self { modelled: amount, ..Self::ZERO },
+            Provenance::Estimated => Self { estimated: amount, ..Self::ZERO },
+        }
     }
 
     /// The sum over provenances.
@@ -57,18 +92,18 @@ impl Energy {
         self.measured + self.modelled + self.estimated
     }
 
-    /// The sum over provenances, as floating-point joules.
-    pub fn joules(&self) -> Joules {
-        self.total().joules()
-    }
-
     /// Is there none?
     pub fn is_zero(&self) -> bool {
-        self.total() == Microjoules::ZERO
+        self.total().is_zero()
     }
 
-    /// The growth since an earlier total of the same consumer, or `None` where any part fell: such a total is
-    /// not a later one of the same series.
+    /// Each part by a function.
+    #[must_use]
+    pub fn map(&self, part: impl Fn(Microjoules) -> Microjoules) -> Self {
+        Self { measured: part(self.measured), modelled: part(self.modelled), estimated: part(self.estimated) }
+    }
+
+    /// The growth since an earlier total; `None` where any part fell.
     pub fn since(&self, earlier: &Self) -> Option<Self> {
         Some(Self {
             measured: self.measured.checked_sub(earlier.measured)?,
@@ -76,19 +111,121 @@ impl Energy {
             estimated: self.estimated.checked_sub(earlier.estimated)?,
         })
     }
+}
+
+impl Add for Amount {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            measured: self.measured + other.measured,
+            modelled: self.modelled + other.modelled,
+            estimated: self.estimated + other.estimated,
+        }
+    }
+}
+
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// An exact amount of energy by [`Component`] and [`Provenance`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Energy {
+    /// Of graphics cards.
+    #[serde(skip_serializing_if = "Amount::is_zero")]
+    pub gpu: Amount,
+    /// Of processors.
+    #[serde(skip_serializing_if = "Amount::is_zero")]
+    pub cpu: Amount,
+    /// Of memory.
+    #[serde(skip_serializing_if = "Amount::is_zero")]
+    pub memory: Amount,
+    /// Of all else in the node, where a meter shows it.
+    #[serde(skip_serializing_if = "Amount::is_zero")]
+    pub rest: Amount,
+}
+
+impl Energy {
+    /// Nothing.
+    pub const ZERO: Self =
+        Self { gpu: Amount::ZERO, cpu: Amount::ZERO, memory: Amount::ZERO, rest: Amount::ZERO };
+
+    /// What one component burnt.
+    pub fn of(component: Component, amount: Amount) -> Self {
+        let mut energy = Self::ZERO;
+        *energy.part_mut(component) = amount;
+        energy
+    }
+
+    /// One component's amount of one provenance.
+    pub fn new(component: Component, amount: Microjoules, provenance: Provenance) -> Self {
+        Self::of(component, Amount::new(amount, provenance))
+    }
+
+    /// The part of one component.
+    pub fn part(&self, component: Component) -> &Amount {
+        match component {
+            Component::Gpu => &self.gpu,
+            Component::Cpu => &self.cpu,
+            Component::Memory => &self.memory,
+            Component::Rest => &self.rest,
+        }
+    }
+
+    /// The same, to change.
+    pub fn part_mut(&mut self, component: Component) -> &mut Amount {
+        match component {
+            Component::Gpu => &mut self.gpu,
+            Component::Cpu => &mut self.cpu,
+            Component::Memory => &mut self.memory,
+            Component::Rest => &mut self.rest,
+        }
+    }
+
+    /// Each component's part by a function.
+    #[must_use]
+    pub fn map(&self, part: impl Fn(&Amount) -> Amount) -> Self {
+        let Self { gpu, cpu, memory, rest } = self;
+        Self { gpu: part(gpu), cpu: part(cpu), memory: part(memory), rest: part(rest) }
+    }
+
+    /// The sum over components.
+    pub fn amount(&self) -> Amount {
+        self.gpu + self.cpu + self.memory + self.rest
+    }
+
+    /// The sum of all.
+    pub fn total(&self) -> Microjoules {
+        self.amount().total()
+    }
+
+    /// The sum of all, as floating-point joules.
+    pub fn joules(&self) -> Joules {
+        self.total().joules()
+    }
+
+    /// Is there none?
+    pub fn is_zero(&self) -> bool {
+        self.total().is_zero()
+    }
+
+    /// The growth since an earlier total of the same consumer, or `None` where any part fell: such a total is
+    /// not a later one of the same series.
+    pub fn since(&self, earlier: &Self) -> Option<Self> {
+        Some(Self {
+            gpu: self.gpu.since(&earlier.gpu)?,
+            cpu: self.cpu.since(&earlier.cpu)?,
+            memory: self.memory.since(&earlier.memory)?,
+            rest: self.rest.since(&earlier.rest)?,
+        })
+    }
 
     /// The label of the whole amount.
     pub fn quality(&self) -> Quality {
         Quality::of(self)
-    }
-
-    /// The part of one provenance.
-    pub fn part_mut(&mut self, provenance: Provenance) -> &mut Microjoules {
-        match provenance {
-            Provenance::Measured => &mut self.measured,
-            Provenance::Modelled => &mut self.modelled,
-            Provenance::Estimated => &mut self.estimated,
-        }
     }
 }
 
@@ -96,9 +233,10 @@ impl Add for Energy {
     type Output = Self;
     fn add(self, other: Self) -> Self {
         Self {
-            measured: self.measured + other.measured,
-            modelled: self.modelled + other.modelled,
-            estimated: self.estimated + other.estimated,
+            gpu: self.gpu + other.gpu,
+            cpu: self.cpu + other.cpu,
+            memory: self.memory + other.memory,
+            rest: self.rest + other.rest,
         }
     }
 }
@@ -146,10 +284,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growth_is_per_provenance_and_never_negative() {
-        let early = Energy::new(Microjoules::new(5), Provenance::Measured);
-        let late = early + Energy::new(Microjoules::new(7), Provenance::Modelled);
-        assert_eq!(late.since(&early), Some(Energy::new(Microjoules::new(7), Provenance::Modelled)));
+    fn growth_is_per_part_and_never_negative() {
+        let measured = Amount::new(Microjoules::new(5), Provenance::Measured);
+        let modelled = Amount::new(Microjoules::new(7), Provenance::Modelled);
+        let early = Energy::of(Component::Gpu, measured);
+        let late = early + Energy::of(Component::Gpu, modelled) + Energy::of(Component::Memory, measured);
+        let grown = Energy { gpu: modelled, memory: measured, ..Energy::ZERO };
+        assert_eq!(late.since(&early), Some(grown));
         assert_eq!(early.since(&late), None);
+        assert_eq!(late.amount(), Amount { measured: Microjoules::new(10), ..modelled });
+    }
+
+    #[test]
+    fn what_is_nothing_is_not_written() {
+        let energy = Energy::of(Component::Cpu, Amount::new(Microjoules::new(3), Provenance::Modelled));
+        let text = serde_json::to_string(&energy).unwrap();
+        assert_eq!(text, r#"{"cpu":{"modelled":3}}"#);
+        assert_eq!(serde_json::from_str::<Energy>(&text).unwrap(), energy);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Energy, GramsPerKwh, Nanograms, Pue};
+use crate::{GramsPerKwh, Joules, Nanograms, Pue};
 
 /// The code of the world average, used when no zone is stated.
 pub const WORLD: &str = "WORLD";
@@ -24,6 +24,32 @@ pub struct GridZone {
     pub source: String,
     /// What is counted: generation or consumption, direct or life-cycle.
     pub basis: String,
+}
+
+/// How an intensity was obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntensityKind {
+    /// The mean of a whole year.
+    Yearly,
+    /// Of the hour, said before it.
+    Forecast,
+    /// Of the hour, computed without all of the data.
+    Estimated,
+    /// Of the hour, from what was generated.
+    Actual,
+}
+
+impl IntensityKind {
+    /// In lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Yearly => "yearly",
+            Self::Forecast => "forecast",
+            Self::Estimated => "estimated",
+            Self::Actual => "actual",
+        }
+    }
 }
 
 /// A zone that is not in the table.
@@ -47,8 +73,8 @@ pub struct CarbonFactors {
     pub year: u16,
     /// What it counts.
     pub basis: String,
-    /// Is the intensity a yearly mean (rather than of the hour)?
-    pub yearly: bool,
+    /// How it was obtained.
+    pub kind: IntensityKind,
     /// Was the zone stated by the user, rather than taken as the world's mean?
     pub zone_stated: bool,
     /// Power usage effectiveness applied.
@@ -57,7 +83,35 @@ pub struct CarbonFactors {
     pub pue_stated: bool,
 }
 
+/// A grid's intensity as somebody stated it, in place of the yearly mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatedIntensity {
+    /// The intensity.
+    pub intensity: GramsPerKwh,
+    /// How it was obtained.
+    pub kind: IntensityKind,
+    /// Who published it.
+    pub source: String,
+    /// What it counts.
+    pub basis: String,
+    /// The year it is of.
+    pub year: u16,
+}
+
 impl CarbonFactors {
+    /// The same with another intensity.
+    #[must_use]
+    pub fn with(&self, stated: &StatedIntensity) -> Self {
+        let StatedIntensity { intensity, kind, source, basis, year } = stated.clone();
+        Self { intensity, source, year, basis, kind, ..self.clone() }
+    }
+
+    /// The intensity with where it is from.
+    pub fn stated(&self) -> StatedIntensity {
+        let Self { intensity, kind, source, basis, year, .. } = self.clone();
+        StatedIntensity { intensity, kind, source, basis, year }
+    }
+
     /// The factors of a zone (world average when `None`) and a PUE (1, no facility, when `None`).
     pub fn yearly(zone_code: Option<&str>, pue: Option<Pue>) -> Result<Self, UnknownZone> {
         let row = zone(zone_code.unwrap_or(WORLD))?;
@@ -67,17 +121,16 @@ impl CarbonFactors {
             source: row.source.clone(),
             year: row.year,
             basis: row.basis.clone(),
-            yearly: true,
+            kind: IntensityKind::Yearly,
             zone_stated: zone_code.is_some(),
             pue: pue.unwrap_or(Pue::ONE),
             pue_stated: pue.is_some(),
         })
     }
 
-    /// The operational `CO2e` of a total of energy. Totals are converted, never differences, so that rounding
-    /// happens once per total and cannot add up.
-    pub fn co2e(&self, total: &Energy) -> Nanograms {
-        (total.joules() * self.pue * self.intensity).to_exact()
+    /// The operational `CO2e` of an amount of energy, rounded to the nanogram.
+    pub fn co2e(&self, energy: Joules) -> Nanograms {
+        (energy * self.pue * self.intensity).to_exact()
     }
 }
 
@@ -88,9 +141,10 @@ pub fn zones() -> &'static [GridZone] {
     &TABLE
 }
 
-/// Finds a zone by its code, ignoring case: two or three letters of a country, or country-region.
+/// Finds a zone by its code, ignoring case: two or three letters of a country, country-region, or a region of a cloud
+/// (`aws:eu-west-3`, `azure:francecentral`, `gcp:europe-west9`).
 pub fn zone(code: &str) -> Result<&'static GridZone, UnknownZone> {
-    let wanted = code.to_ascii_uppercase();
+    let wanted = of_cloud(code).unwrap_or(code).to_ascii_uppercase();
     zones()
         .iter()
         .find(|row| row.code == wanted)
@@ -101,11 +155,17 @@ pub fn zone(code: &str) -> Result<&'static GridZone, UnknownZone> {
         .ok_or_else(|| UnknownZone { found: code.to_owned() })
 }
 
+/// The zone that a cloud's region lies in.
+fn of_cloud(code: &str) -> Option<&'static str> {
+    let pairs = include_str!("../data/cloud_regions.csv").lines().filter_map(|line| line.split_once(','));
+    pairs.into_iter().find(|(region, _)| code.eq_ignore_ascii_case(region)).map(|(_, zone)| zone)
+}
+
 /// What to write in place of a code that is unknown, in words.
 pub fn zone_hint(code: &str) -> String {
     let near: Vec<String> = nearest(code).iter().map(|row| format!("{} ({})", row.code, row.name)).collect();
     if near.is_empty() {
-        "use a country's two letters, country-region like `US-CA`, or `WORLD`".to_owned()
+        "use a country's two letters, country-region like `US-CA`, a cloud's region like `aws:eu-west-3`, or `WORLD`".to_owned()
     } else {
         format!("zones like it: {}", near.join(", "))
     }
@@ -180,7 +240,19 @@ fn fields(line: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Joules, Provenance};
+    use crate::{Component, Energy, Provenance};
+
+    #[test]
+    fn a_clouds_region_is_the_zone_it_lies_in() {
+        assert_eq!(zone("gcp:europe-west9").unwrap().code, "FR");
+        assert_eq!(zone("AWS:us-west-1").unwrap().code, "US-CA");
+        assert_eq!(zone("azure:canadaeast").unwrap().code, "CA-QC");
+        assert!(zone("aws:nowhere-1").is_err());
+        for line in include_str!("../data/cloud_regions.csv").lines().skip(1) {
+            let region = line.split(',').next().unwrap();
+            assert!(zone(region).is_ok(), "{line}");
+        }
+    }
 
     #[test]
     fn every_shipped_row_is_legal_and_codes_are_unique() {
@@ -202,8 +274,8 @@ mod tests {
     #[test]
     fn grams_follow_the_formula() {
         let factors = CarbonFactors::yearly(Some("FR"), Some(Pue::new(1.2).unwrap())).unwrap();
-        let energy = Energy::new(Joules::from_kwh(1.0).to_exact(), Provenance::Measured);
+        let energy = Energy::new(Component::Gpu, Joules::from_kwh(1.0).to_exact(), Provenance::Measured);
         let expected = 1.2 * zone("FR").unwrap().intensity.get();
-        assert!((factors.co2e(&energy).grams().get() - expected).abs() < 1e-6);
+        assert!((factors.co2e(energy.joules()).grams().get() - expected).abs() < 1e-6);
     }
 }

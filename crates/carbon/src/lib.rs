@@ -1,6 +1,6 @@
 //! How joules become grams.
 //!
-//! Three types to know: [`Energy`] (exact microjoules, split by how they were obtained), [`CarbonFactors`]
+//! Three types to know: [`Energy`] (exact microjoules, by what burnt them and how they were obtained), [`CarbonFactors`]
 //! (grid intensity and PUE with their source) and [`Nanograms`] (the ledger's exact unit of `CO2e`).
 //! `energy * pue * intensity` compiles in this order of units only:
 //!
@@ -12,18 +12,25 @@
 //!
 //! This crate never reads a clock, a file or a device.
 
+mod embodied;
 mod energy;
 mod intensity;
 mod quality;
 mod series;
+mod source;
 mod split;
 mod uncertainty;
 mod units;
+pub mod utc;
 
-pub use energy::{Energy, Footprint, Provenance};
-pub use intensity::{CarbonFactors, GridZone, UnknownZone, WORLD, zone, zone_hint, zones};
+pub use embodied::{Embodied, LIFE_YEARS, embodied};
+pub use energy::{Amount, Component, Energy, Footprint, Provenance};
+pub use intensity::{
+    CarbonFactors, GridZone, IntensityKind, StatedIntensity, UnknownZone, WORLD, zone, zone_hint, zones,
+};
 pub use quality::Quality;
 pub use series::{IntensitySeries, Mean, SeriesError};
+pub use source::{Publisher, Signal, Source, UnknownSource};
 pub use split::split_exactly;
 pub use uncertainty::{Interval, Spread};
 pub use units::{

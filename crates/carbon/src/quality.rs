@@ -22,12 +22,13 @@ pub enum Quality {
 impl Quality {
     /// The label of an amount of energy. No energy at all is D: nothing is known.
     pub fn of(energy: &Energy) -> Self {
-        let total = energy.total().get() as f64;
+        let amount = energy.amount();
+        let total = amount.total().get() as f64;
         if total <= 0.0 {
             return Self::D;
         }
-        let measured = energy.measured.get() as f64 / total;
-        let estimated = energy.estimated.get() as f64 / total;
+        let measured = amount.measured.get() as f64 / total;
+        let estimated = amount.estimated.get() as f64 / total;
         if measured >= 0.95 && estimated <= 0.01 {
             Self::A
         } else if estimated > 0.5 {
@@ -64,14 +65,15 @@ impl fmt::Display for Quality {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Microjoules;
+    use crate::{Amount, Component, Microjoules};
 
     fn label(measured: u64, modelled: u64, estimated: u64) -> Quality {
-        Quality::of(&Energy {
+        let amount = Amount {
             measured: Microjoules::new(measured),
             modelled: Microjoules::new(modelled),
             estimated: Microjoules::new(estimated),
-        })
+        };
+        Quality::of(&Energy::of(Component::Gpu, amount))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Grid intensity over time, from a file: hourly or half-hourly actuals take the place of a yearly mean.
 
-use crate::GramsPerKwh;
+use crate::{GramsPerKwh, utc};
 
 /// Columns that may hold the beginning of a row, and its end.
 const FROM: [&str; 3] = ["from_utc", "datetime_utc", "from"];
@@ -80,7 +80,7 @@ impl IntensitySeries {
                 ));
             }
             let time = |cell: &str| {
-                unix_ms(cell).ok_or_else(|| {
+                utc::parse(cell).ok_or_else(|| {
                     fault(line, &format!("`{cell}` is no time in UTC, such as 2023-03-14T04:30Z"))
                 })
             };
@@ -93,6 +93,22 @@ impl IntensitySeries {
             return Err(fault(at, "no row below has a value"));
         }
         Ok(Self { rows, column: names[value].to_owned() })
+    }
+
+    /// Of intervals in milliseconds since 1970 (UTC), from and to, with grams per kWh; `column` says in words what they are. Where
+    /// two overlap, the one that begins later counts from there on. `None` without any.
+    pub fn of(mut intervals: Vec<(u64, u64, GramsPerKwh)>, column: String) -> Option<Self> {
+        intervals.retain(|(from, to, _)| from < to);
+        intervals.sort_by_key(|(from, _, _)| *from);
+        let mut rows: Vec<Row> = Vec::with_capacity(intervals.len());
+        for (from, to, value) in intervals {
+            if let Some(before) = rows.last_mut() {
+                before.to = before.to.min(from);
+            }
+            rows.push(Row { from, to, value: value.get() });
+        }
+        rows.retain(|row| row.from < row.to);
+        (!rows.is_empty()).then_some(Self { rows, column })
     }
 
     /// The mean over an interval in milliseconds since 1970 (UTC); of a moment where both are the same. `None` where none of it is
@@ -148,46 +164,6 @@ fn fault(line: usize, what: &str) -> SeriesError {
     SeriesError { line, what: what.to_owned() }
 }
 
-/// `2023-03-14T04:30Z`, with seconds or without, `+00:00` for `Z`, or a space for `T`: milliseconds since 1970.
-fn unix_ms(text: &str) -> Option<u64> {
-    let text = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00"))?;
-    let (date, time) = text.split_once(['T', ' '])?;
-    let mut parts = date.splitn(3, '-').map(str::parse::<u64>);
-    let (year, month, day) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
-    let mut parts = time.splitn(3, ':');
-    let (hour, minute) = (parts.next()?.parse::<u64>().ok()?, parts.next()?.parse::<u64>().ok()?);
-    let second = parts.next().map_or(Some(0.0), |second| second.parse::<f64>().ok())?;
-    let is_legal = (1970..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=days(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && (0.0..60.0).contains(&second);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 60,000")]
-    let ms = (second * 1000.0) as u64;
-    is_legal.then(|| ((day_of_unix(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + ms)
-}
-
-/// Days of a month.
-fn days(year: u64, month: u64) -> u64 {
-    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    match month {
-        2 => 28 + u64::from(is_leap),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar: `days_from_civil` of Hinnant, "chrono-Compatible Low-Level Date Algorithms"
-/// (2013). Its year begins in March, so that the leap day is the last; its eras are of 400 years.
-fn day_of_unix(year: u64, month: u64, day: u64) -> u64 {
-    let year = year - u64::from(month <= 2);
-    let (era, of_era) = (year / 400, year % 400);
-    let from_march = (month + 9) % 12;
-    let of_year = (153 * from_march + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -198,35 +174,10 @@ mod tests {
                               2023-03-14T04:30Z,74,84\n2023-03-14T05:00Z,78,\n2023-03-14T05:30Z,88,86\n";
 
     #[test]
-    fn times_are_seconds_since_1970() {
-        // As printed by `date -u -d DATE +%s`.
-        for (text, seconds) in [
-            ("1970-01-01T00:00Z", 0),
-            ("2000-02-29T00:00:00Z", 951_782_400),
-            ("2000-03-01 00:00Z", 951_868_800),
-            ("2026-03-01T14:02+00:00", 1_772_373_720),
-            ("2025-12-31T23:59:59Z", 1_767_225_599),
-        ] {
-            assert_eq!(unix_ms(text), Some(seconds * 1000), "{text}");
-        }
-        for wrong in [
-            "2023-03-14T04:30",
-            "2023-13-14T04:30Z",
-            "2023-03-14",
-            "2023-03-14T24:00Z",
-            "2023-02-29T00:00Z",
-            "",
-            "x",
-        ] {
-            assert_eq!(unix_ms(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
     fn a_mean_is_exact_over_the_edges_of_rows_and_says_what_it_covers() {
         let series = IntensitySeries::parse(HALF_HOURS, None).unwrap();
         assert_eq!(series.column, "actual_gCO2_per_kWh");
-        let minute = |minute: u64| unix_ms("2023-03-14T04:30Z").unwrap() + minute * 60_000;
+        let minute = |minute: u64| utc::parse("2023-03-14T04:30Z").unwrap() + minute * 60_000;
         assert_eq!(series.span(), (minute(0), minute(90)));
         let mean =
             |from, to| series.mean(minute(from), minute(to)).map(|mean| (mean.intensity.get(), mean.covered));
@@ -264,6 +215,20 @@ mod tests {
             assert_eq!(fault.line, line, "{fault}");
             assert!(fault.what.contains(what), "{fault}");
         }
+    }
+
+    #[test]
+    fn where_intervals_overlap_the_later_one_counts() {
+        let value = |grams| GramsPerKwh::new(grams).unwrap();
+        let series = IntensitySeries::of(
+            vec![(10, 20, value(2.0)), (0, 15, value(1.0)), (5, 5, value(9.0))],
+            String::new(),
+        );
+        assert_eq!(
+            series.unwrap().mean(0, 20).map(|mean| (mean.intensity.get(), mean.covered)),
+            Some((1.5, 1.0))
+        );
+        assert_eq!(IntensitySeries::of(Vec::new(), String::new()), None);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CarbonFactors, Energy};
+use crate::{Amount, CarbonFactors, Component, Energy, IntensityKind, Provenance};
 
 /// A low and a high bound around a figure, in the figure's own unit. Meant as a 95 % interval (k = 2).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,12 +23,6 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Energy read from a counter: NVML and RAPL state about 5 %.
-    pub const MEASURED: Self = Self { low: 0.95, high: 1.05 };
-    /// Energy modelled from CPU time, TDP and installed memory.
-    pub const MODELLED: Self = Self { low: 0.6, high: 1.4 };
-    /// Energy from TDP alone, or filled into a gap.
-    pub const ESTIMATED: Self = Self { low: 0.4, high: 1.6 };
     /// A PUE that nobody stated: from no facility at all (1, which is then assumed) to that of a usual one (1.56 on average in the
     /// Uptime Institute's survey of 2024).
     pub const UNKNOWN_PUE: Self = Self { low: 1.0, high: 1.6 };
@@ -36,8 +30,11 @@ impl Spread {
     /// yearly mean, hourly data of 2023. Spain's, the widest of four (California 0.49 to 1.48, Brazil 0.63 to 1.42, Norway 0.73 to
     /// 1.71).
     pub const YEARLY_INTENSITY: Self = Self { low: 0.46, high: 1.75 };
+    /// The intensity of the hour as it was forecast, or estimated without all data (forecasts for Great Britain are off by 24 g/kWh
+    /// on average, 11 to 28 % by the day).
+    pub const FORECAST_INTENSITY: Self = Self { low: 0.75, high: 1.25 };
     /// The actual intensity of the hour: what publishers count differs still.
-    pub const HOURLY_INTENSITY: Self = Self { low: 0.9, high: 1.1 };
+    pub const ACTUAL_INTENSITY: Self = Self { low: 0.9, high: 1.1 };
     /// No doubt.
     pub const NONE: Self = Self { low: 1.0, high: 1.0 };
 
@@ -48,8 +45,7 @@ impl Spread {
 
     /// Of grams: of their energy, of the PUE if nobody stated it, and of the intensity.
     pub fn of(energy: &Energy, factors: &CarbonFactors) -> Self {
-        let grid = if factors.yearly { Self::YEARLY_INTENSITY } else { Self::HOURLY_INTENSITY };
-        Self::with_grid(energy, factors, grid)
+        Self::with_grid(energy, factors, Self::of_intensity(factors.kind))
     }
 
     /// The same with another spread of the intensity.
@@ -58,14 +54,52 @@ impl Spread {
         Self::of_energy(energy).and(pue).and(grid)
     }
 
-    /// Parts of one host share their causes: their spreads add up in proportion.
-    fn of_energy(energy: &Energy) -> Self {
-        let parts = [
-            (energy.measured.get() as f64, Self::MEASURED),
-            (energy.modelled.get() as f64, Self::MODELLED),
-            (energy.estimated.get() as f64, Self::ESTIMATED),
-        ];
-        Self::mix(&parts)
+    /// Of a grid's intensity.
+    pub fn of_intensity(kind: IntensityKind) -> Self {
+        match kind {
+            IntensityKind::Yearly => Self::YEARLY_INTENSITY,
+            IntensityKind::Forecast | IntensityKind::Estimated => Self::FORECAST_INTENSITY,
+            IntensityKind::Actual => Self::ACTUAL_INTENSITY,
+        }
+    }
+
+    /// Of one component's energy of one provenance. Measured: NVML and RAPL state about 5 %, RAPL's DRAM is worse, a meter of the node
+    /// better. Modelled: a share of a card, CPU time x TDP, installed memory. Estimated: from TDP alone, or filled into a gap.
+    pub fn of_part(component: Component, provenance: Provenance) -> Self {
+        Self::symmetric(match (provenance, component) {
+            (Provenance::Measured, Component::Gpu | Component::Cpu) => 0.05,
+            (Provenance::Measured, Component::Memory) => 0.1,
+            (Provenance::Measured, Component::Rest) => 0.03,
+            (Provenance::Modelled, Component::Gpu) => 0.25,
+            (Provenance::Modelled, Component::Cpu | Component::Rest) => 0.4,
+            (Provenance::Modelled, Component::Memory) => 0.5,
+            (Provenance::Estimated, _) => 0.6,
+        })
+    }
+
+    /// Of one component's energy: its parts share their causes, so their spreads add up in proportion.
+    fn of_component(component: Component, amount: &Amount) -> Self {
+        let Amount { measured, modelled, estimated } = amount;
+        let part = |of: Provenance| Self::of_part(component, of);
+        Self::mix(&[
+            (measured.get() as f64, part(Provenance::Measured)),
+            (modelled.get() as f64, part(Provenance::Modelled)),
+            (estimated.get() as f64, part(Provenance::Estimated)),
+        ])
+    }
+
+    /// Of a host's energy: its components are wrong for different reasons, so what each is off by adds in quadrature.
+    pub fn of_energy(energy: &Energy) -> Self {
+        let total = energy.total().get() as f64;
+        let off = Component::ALL.map(|component| {
+            let amount = energy.part(component);
+            let (spread, weight) =
+                (Self::of_component(component, amount), amount.total().get() as f64 / total.max(1.0));
+            (weight * (1.0 - spread.low), weight * (spread.high - 1.0))
+        });
+        let (below, above) =
+            off.iter().fold((0.0, 0.0), |(below, above), (low, high)| (low.hypot(below), high.hypot(above)));
+        Self { low: 1.0 - below, high: 1.0 + above }
     }
 
     /// Of a sum whose parts, by weight, are wrong to the same side.
@@ -134,31 +168,53 @@ mod tests {
         let mut inside = 0;
         let hosts = 4_000;
         for k in 1..=hosts {
-            // A host: how much of its energy is known how, in which facility and grid it stands.
+            // A host: what burnt how much, how much of that is known how, in which facility and grid it stands.
             let share = even(k, 1);
             let amount = |part: f64| Joules::new(part * 1e3).to_exact();
-            let energy = match k % 3 {
-                0 => Energy { measured: amount(share), modelled: amount(1.0 - share), ..Energy::ZERO },
-                1 => Energy { modelled: amount(share), estimated: amount(1.0 - share), ..Energy::ZERO },
-                _ => Energy { measured: amount(1.0), ..Energy::ZERO },
+            let known = |part: f64| match k % 3 {
+                0 => Amount {
+                    measured: amount(part * share),
+                    modelled: amount(part * (1.0 - share)),
+                    ..Amount::ZERO
+                },
+                1 => Amount {
+                    modelled: amount(part * share),
+                    estimated: amount(part * (1.0 - share)),
+                    ..Amount::ZERO
+                },
+                _ => Amount { measured: amount(part), ..Amount::ZERO },
+            };
+            let of_gpu = if k % 2 == 0 { 0.0 } else { even(k, 6) };
+            let energy = Energy {
+                gpu: known(of_gpu),
+                cpu: known((1.0 - of_gpu) * 0.8),
+                memory: known((1.0 - of_gpu) * 0.15),
+                rest: known((1.0 - of_gpu) * 0.05),
             };
             let true_pue = if even(k, 2) < 0.4 { 1.0 } else { 1.05 + 0.55 * even(k, 3) };
             let stated = (k % 2 == 0).then(|| Pue::new(true_pue).unwrap());
             let mut factors = CarbonFactors::yearly(None, stated).unwrap();
-            factors.yearly = k % 5 != 0;
-            // What is true of it: two deviations are a part's stated spread, in the same direction for all parts.
-            let deviation = normal(even(k, 4)) / 1.96;
-            let wrong = |part: Microjoules, spread: Spread| {
-                let edge: f64 = if deviation < 0.0 { spread.low } else { spread.high };
-                part.get() as f64 * edge.powf(deviation.abs())
-            };
-            let true_energy = wrong(energy.measured, Spread::MEASURED)
-                + wrong(energy.modelled, Spread::MODELLED)
-                + wrong(energy.estimated, Spread::ESTIMATED);
-            let grid = if factors.yearly {
-                quantile(&GRIDS[(k / 7 % 4) as usize], even(k, 5))
-            } else {
-                Spread::HOURLY_INTENSITY.high.powf(normal(even(k, 5)) / 1.96)
+            factors.kind =
+                [IntensityKind::Yearly, IntensityKind::Forecast, IntensityKind::Actual][k as usize / 5 % 3];
+            // What is true of it: two deviations are a part's stated spread, in the same direction for all parts of a component.
+            let true_energy: f64 = (0i32..)
+                .zip(Component::ALL)
+                .map(|(place, component)| {
+                    let deviation = normal(even(k, 7 + place)) / 1.96;
+                    let wrong = |part: Microjoules, provenance: Provenance| {
+                        let spread = Spread::of_part(component, provenance);
+                        let edge: f64 = if deviation < 0.0 { spread.low } else { spread.high };
+                        part.get() as f64 * edge.powf(deviation.abs())
+                    };
+                    let Amount { measured, modelled, estimated } = *energy.part(component);
+                    wrong(measured, Provenance::Measured)
+                        + wrong(modelled, Provenance::Modelled)
+                        + wrong(estimated, Provenance::Estimated)
+                })
+                .sum();
+            let grid = match factors.kind {
+                IntensityKind::Yearly => quantile(&GRIDS[(k / 7 % 4) as usize], even(k, 5)),
+                kind => Spread::of_intensity(kind).high.powf(normal(even(k, 5)) / 1.96),
             };
             let facility = if stated.is_some() { 1.0 } else { true_pue };
             let truth = true_energy / energy.total().get() as f64 * facility * grid;
@@ -167,6 +223,19 @@ mod tests {
         }
         let share = f64::from(inside) / f64::from(hosts);
         assert!((0.95..0.995).contains(&share), "{share} of {hosts} hosts");
+    }
+
+    #[test]
+    fn a_host_is_better_known_than_its_components() {
+        let half = |provenance| Amount::new(Joules::new(50.0).to_exact(), provenance);
+        let energy =
+            Energy { gpu: half(Provenance::Measured), cpu: half(Provenance::Modelled), ..Energy::ZERO };
+        let spread = Spread::of_energy(&energy);
+        // Half of 5 % and half of 40 %, in quadrature.
+        assert!((spread.high - 1.0 - 0.025_f64.hypot(0.2)).abs() < 1e-12, "{spread:?}");
+        assert_eq!(Spread::of_energy(&Energy::ZERO), Spread::NONE);
+        let alone = Energy { gpu: half(Provenance::Measured) + half(Provenance::Estimated), ..Energy::ZERO };
+        assert!((Spread::of_energy(&alone).low - 0.675).abs() < 1e-12, "in proportion inside a component");
     }
 
     proptest! {

@@ -189,6 +189,11 @@ impl Microjoules {
     pub fn joules(self) -> Joules {
         Joules(self.0 as f64 / 1e6)
     }
+
+    /// Is there none?
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl Nanograms {

@@ -117,15 +117,19 @@ pub(crate) enum Command {
     Restate {
         #[command(flatten)]
         sweep: SweepArg,
-        /// A CSV with `from_utc` (and perhaps `to_utc`) and `g_per_kwh`.
-        #[arg(long, value_name = "FILE")]
-        intensity: PathBuf,
+        /// A CSV with `from_utc` (and perhaps `to_utc`) and `g_per_kwh`, or a publisher: `uk`, `electricity-maps:DE`, `watttime:CAISO_NORTH`.
+        #[arg(long, value_name = "FILE|SOURCE")]
+        intensity: String,
         /// The file's column of grams per kWh, where it is called otherwise.
         #[arg(long, value_name = "NAME")]
         column: Option<String>,
         #[command(flatten)]
+        grid: GridArgs,
+        #[command(flatten)]
         output: Output,
     },
+    /// What a publisher says of a grid's intensity: by the hour, as CSV that `restate` reads, or as a table.
+    Intensity(IntensityArgs),
     /// What all sweeps of the database cost.
     History {
         /// Sum by these, several by commas.
@@ -162,6 +166,13 @@ pub(crate) struct RunArgs {
     pub(crate) new: bool,
     #[command(flatten)]
     pub(crate) methods: Methods,
+    #[command(flatten)]
+    pub(crate) carbon: CarbonArgs,
+    #[command(flatten)]
+    pub(crate) grid: GridArgs,
+    /// The time from one look at the grid's intensity to the next.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(crate) intensity_every: std::time::Duration,
     /// The time a trial has between SIGTERM and SIGKILL.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) grace: std::time::Duration,
@@ -177,12 +188,10 @@ pub(crate) struct MeterArgs {
     /// Charge the command for this GPU only, by UUID; repeat for several [default: all of this machine].
     #[arg(long, value_name = "UUID")]
     pub(crate) gpu: Vec<String>,
-    /// Grid zone, such as FR or US-CAL [default: the world's mean].
-    #[arg(long, value_name = "CODE")]
-    pub(crate) zone: Option<String>,
-    /// Power usage effectiveness of the facility, 1 or more [default: no facility is counted].
-    #[arg(long, value_parser = pue)]
-    pub(crate) pue: Option<gramwise_carbon::Pue>,
+    #[command(flatten)]
+    pub(crate) carbon: CarbonArgs,
+    #[command(flatten)]
+    pub(crate) grid: GridArgs,
     /// Write what it burnt into this file, not to stderr.
     #[arg(long, value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
@@ -193,6 +202,54 @@ pub(crate) struct MeterArgs {
     /// The command with its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+/// How energy becomes grams; in place of what a sweep file says.
+#[derive(Debug, Args)]
+pub(crate) struct CarbonArgs {
+    /// Grid zone, such as FR, US-CA or aws:eu-west-3 [default: the world's mean].
+    #[arg(long, env = "GRAMWISE_ZONE", value_name = "CODE")]
+    pub(crate) zone: Option<String>,
+    /// Power usage effectiveness of the facility, 1 or more [default: no facility is counted].
+    #[arg(long, env = "GRAMWISE_PUE", value_parser = pue)]
+    pub(crate) pue: Option<gramwise_carbon::Pue>,
+    /// The grid's intensity over time: a publisher (`uk`, `electricity-maps:DE`, `watttime:CAISO_NORTH`) or a CSV [default: the
+    /// zone's yearly mean].
+    #[arg(long, value_name = "FILE|SOURCE")]
+    pub(crate) intensity: Option<String>,
+}
+
+/// How publishers of intensities are asked.
+#[derive(Debug, Args)]
+pub(crate) struct GridArgs {
+    /// A publisher's address, for a mirror [default: its own].
+    #[arg(long, env = "GRAMWISE_INTENSITY_URL", value_name = "URL")]
+    pub(crate) intensity_url: Option<String>,
+}
+
+/// What `intensity` takes.
+#[derive(Debug, Args)]
+pub(crate) struct IntensityArgs {
+    /// `uk`, `electricity-maps:DE` or `watttime:CAISO_NORTH`.
+    pub(crate) source: String,
+    /// From this time in UTC, such as 2026-11-24T04:30Z [default: a day ago].
+    #[arg(long, value_name = "TIME", value_parser = utc_time)]
+    pub(crate) from: Option<u64>,
+    /// To this time in UTC [default: now].
+    #[arg(long, value_name = "TIME", value_parser = utc_time)]
+    pub(crate) to: Option<u64>,
+    /// What one more kWh emits rather than the average (WattTime): for when to run, never for what it cost.
+    #[arg(long)]
+    pub(crate) marginal: bool,
+    #[command(flatten)]
+    pub(crate) grid: GridArgs,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+fn utc_time(text: &str) -> Result<u64, String> {
+    gramwise_carbon::utc::parse(text)
+        .ok_or_else(|| format!("`{text}` is no time in UTC, such as 2026-11-24T04:30Z"))
 }
 
 fn pue(text: &str) -> Result<gramwise_carbon::Pue, String> {

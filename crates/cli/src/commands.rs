@@ -4,17 +4,17 @@ mod bench;
 mod check;
 mod doctor;
 mod engine;
+mod grid;
 mod logs;
 mod meter;
 mod preview;
 mod report;
-mod restate;
 mod run;
 mod status;
 
 use std::process::ExitCode;
 
-use gramwise_model::TrialId;
+use gramwise_model::{IntensityFrom, TrialId};
 use gramwise_report as answers;
 use gramwise_report::{Actuals, HistoryQuery};
 
@@ -32,6 +32,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Engine => return engine::engine().map(Into::into),
         // It ends as its command does.
         Command::Meter(args) => return meter::meter(common, &args).map(Into::into),
+        Command::Intensity(args) => return grid::intensity(common, &args).map(Into::into),
         Command::Preview(args) => return preview::preview(common, &args).map(Into::into),
         Command::Check { file } => return check::check(common, &file).map(Into::into),
         Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form).map(Into::into),
@@ -72,12 +73,18 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let text = answers::explain(&record, id, output.form.into(), terminal());
             print(&text.ok_or_else(|| no_trial(id))?)?;
         }
-        Command::Restate { sweep, intensity, column, output } => {
-            let series = restate::series(&intensity, column.as_deref())?;
+        Command::Restate { sweep, intensity, column, grid, output } => {
             let reader = database::reader(common)?;
             let record = database::record(&reader, sweep.sweep.as_deref())?;
             let bookings = reader.bookings(record.sweep.id)?;
-            let actuals = Actuals { series: &series, source: &intensity.display().to_string() };
+            let source = IntensityFrom::parse(&intensity, record.sweep.spec.carbon.zone.as_deref())
+                .map_err(|unknown| Failure::error(Exit::WrongInput, unknown.to_string()))?;
+            let span = (
+                bookings.iter().map(|booking| booking.from.0).min().unwrap_or(0),
+                bookings.iter().map(|booking| booking.to.0).max().unwrap_or(0),
+            );
+            let told = grid::told(&source, &grid, column.as_deref(), span)?;
+            let actuals = Actuals { series: &told.series, source: &told.source };
             print(&answers::restated(&record.sweep, &bookings, &actuals, output.form.into(), terminal()))?;
         }
         Command::History { group_by, output } => {

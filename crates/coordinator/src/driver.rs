@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use gramwise_carbon::CarbonFactors;
-use gramwise_model::work::{Assignment, Instruction, Report};
+use gramwise_carbon::{CarbonFactors, StatedIntensity};
+use gramwise_model::work::{Assignment, Card, Instruction, Report};
 use gramwise_model::{AttemptId, SweepId, SweepSpec, WorkerId};
 use gramwise_search::strategy::EarlierTrial;
 use gramwise_search::{
@@ -71,6 +71,7 @@ pub(crate) struct ReportAnswer {
 pub(crate) struct Question {
     pub(crate) worker: WorkerId,
     pub(crate) description: String,
+    pub(crate) gpus: Vec<Card>,
     pub(crate) request: u64,
     pub(crate) free_gpus: Vec<String>,
 }
@@ -83,6 +84,7 @@ enum Message {
     Ask(Question, Reply<LeaseAnswer>),
     Report(Box<Report>, Reply<ReportAnswer>),
     End(SweepId, String, Reply<()>),
+    Intensity(SweepId, StatedIntensity, Reply<bool>),
     Fitted(Vec<Command>),
     Stop,
 }
@@ -113,6 +115,15 @@ impl DriverHandle {
 
     pub(crate) async fn end(&self, sweep: SweepId, why: String) -> Result<(), Error> {
         self.call(|reply| Message::End(sweep, why, reply)).await
+    }
+
+    /// Is the sweep still running after it?
+    pub(crate) async fn state_intensity(
+        &self,
+        sweep: SweepId,
+        stated: StatedIntensity,
+    ) -> Result<bool, Error> {
+        self.call(|reply| Message::Intensity(sweep, stated, reply)).await
     }
 
     pub(crate) async fn stop(&self) {
@@ -175,6 +186,10 @@ struct Waiting {
 /// An answer that may leave once the group is committed; it is told whether that worked.
 type Held = Box<dyn FnOnce(bool) + Send>;
 
+/// A started driver: the way to it, the sweep it resumed, and its thread.
+pub(crate) type Started =
+    (DriverHandle, Option<(SweepId, SweepSpec)>, std::thread::JoinHandle<Result<(), Error>>);
+
 /// The state, the journal, and who waits.
 pub(crate) struct Driver {
     state: State,
@@ -195,10 +210,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Replays the journal, gives up the workers of earlier processes, and starts the thread.
-    pub(crate) fn start(
-        journal: Journal,
-        resume: Option<SweepId>,
-    ) -> Result<(DriverHandle, std::thread::JoinHandle<Result<(), Error>>), Error> {
+    pub(crate) fn start(journal: Journal, resume: Option<SweepId>) -> Result<Started, Error> {
         let mut state = State { last_sweep: journal.last_sweep()?.0, ..State::default() };
         let facts = resume.map(|sweep| journal.facts(sweep)).transpose()?;
         for (_, fact) in facts.iter().flatten() {
@@ -219,6 +231,8 @@ impl Driver {
             driver.carry_out(&Command::Resume { sweep })?;
         }
         driver.give_up_workers()?;
+        let spec = |sweep: SweepId| Some((sweep, driver.state.sweep(sweep)?.spec.clone()));
+        let resumed = resume.and_then(spec);
         let (inbox, messages) = tokio::sync::mpsc::channel(INBOX);
         let runtime = tokio::runtime::Handle::current();
         let fitted = inbox.downgrade();
@@ -226,7 +240,7 @@ impl Driver {
             .name("driver".to_owned())
             .spawn(move || driver.run(&runtime, messages, &fitted))
             .map_err(Error::Thread)?;
-        Ok((DriverHandle { inbox }, thread))
+        Ok((DriverHandle { inbox }, resumed, thread))
     }
 
     fn give_up_workers(&mut self) -> Result<(), Error> {
@@ -299,6 +313,12 @@ impl Driver {
                 let done = self.carry_out(&Command::End { sweep, why });
                 self.hold(reply, done);
             }
+            Message::Intensity(sweep, stated, reply) => {
+                let done = self.carry_out(&Command::StateIntensity { sweep, stated });
+                let sweep = self.state.sweep(sweep);
+                let runs = sweep.is_some_and(|sweep| !matches!(sweep.phase, SweepPhase::Ended { .. }));
+                self.hold(reply, done.map(|()| runs));
+            }
             Message::Fitted(commands) => {
                 self.fitting = false;
                 for command in commands {
@@ -331,8 +351,8 @@ impl Driver {
             return;
         }
         for waiting in std::mem::take(&mut self.waiting) {
-            let Question { worker, description, request, free_gpus } = waiting.question.clone();
-            let asked = Command::Ask { worker, description, request, free_gpus };
+            let Question { worker, description, gpus, request, free_gpus } = waiting.question.clone();
+            let asked = Command::Ask { worker, description, gpus, request, free_gpus };
             match self.carry_out(&asked) {
                 Ok(()) => self.waiting.push(waiting),
                 Err(error) => self.hold(waiting.reply, Err(error)),

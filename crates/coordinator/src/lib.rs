@@ -5,6 +5,7 @@
 
 mod clock;
 mod driver;
+mod feed;
 mod service;
 
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use driver::Error;
 use driver::{Driver, DriverHandle};
+use feed::Feed;
+pub use feed::Grid;
 
 /// How long calls in flight may take when the coordinator stops. Streams that a peer holds open would make tonic
 /// wait for ever.
@@ -32,6 +35,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Coordinator {
     address: SocketAddr,
     driver: DriverHandle,
+    feed: Feed,
     thread: std::thread::JoinHandle<Result<(), Error>>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     stop: CancellationToken,
@@ -41,17 +45,29 @@ impl Coordinator {
     /// Starts on a listener. A sweep to resume is replayed from the journal, and every worker that it names is taken for gone
     /// (they lived in an earlier process): what they held is interrupted, its grams move to `lost`, its trials wait to be run
     /// again.
-    pub fn start(journal: Journal, resume: Option<SweepId>, listener: TcpListener) -> Result<Self, Error> {
+    pub fn start(
+        journal: Journal,
+        resume: Option<SweepId>,
+        listener: TcpListener,
+        grid: Grid,
+    ) -> Result<Self, Error> {
         let address = listener.local_addr().map_err(Error::Socket)?;
-        let (driver, thread) = Driver::start(journal, resume)?;
+        let (driver, resumed, thread) = Driver::start(journal, resume)?;
+        let feed = Feed::new(driver.clone(), grid);
+        if let Some((sweep, spec)) = resumed {
+            // The zone was known when the sweep began; a table without it would be another program's.
+            if let Ok(yearly) = CarbonFactors::yearly(spec.carbon.zone.as_deref(), None) {
+                feed.resume(sweep, &spec, yearly.stated());
+            }
+        }
         let stop = CancellationToken::new();
-        let service = service::Service::new(driver.clone());
+        let service = service::Service::new(driver.clone(), feed.clone());
         let stopped = stop.clone().cancelled_owned();
         let server = tonic::transport::Server::builder()
             .add_service(SweepsServer::new(service.clone()))
             .add_service(WorkServer::new(service).max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped);
-        Ok(Self { address, driver, thread, server: tokio::spawn(server), stop })
+        Ok(Self { address, driver, feed, thread, server: tokio::spawn(server), stop })
     }
 
     /// Where workers and clients reach it.
@@ -66,7 +82,7 @@ impl Coordinator {
         factors: CarbonFactors,
         by: String,
     ) -> Result<SweepId, Error> {
-        self.driver.submit(spec, factors, by).await
+        self.feed.submit(spec, factors, by).await
     }
 
     /// Ends a sweep: no new trials, running ones are stopped.
@@ -84,7 +100,7 @@ impl Coordinator {
         self.stop.cancel();
         let _ = tokio::time::timeout(DRAIN, self.server).await;
         self.driver.stop().await;
-        drop(self.driver);
+        drop((self.driver, self.feed));
         tokio::task::spawn_blocking(move || self.thread.join())
             .await
             .ok()

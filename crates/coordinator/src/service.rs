@@ -1,6 +1,7 @@
 //! gRPC: convert, hand to the driver, await, convert back.
 
 use gramwise_carbon::CarbonFactors;
+use gramwise_model::work::Card;
 use gramwise_model::{SweepId, SweepSpec, WorkerId};
 use gramwise_search::Refused;
 use gramwise_wire::convert::{Malformed, assignment_to_wire, instructions_to_wire, report_from_wire};
@@ -9,16 +10,18 @@ use gramwise_wire::v1::lease_reply::Answer;
 use tonic::{Request, Response, Status};
 
 use crate::driver::{DriverHandle, Error, LeaseAnswer, Question};
+use crate::feed::Feed;
 
 /// Both services; all state is behind the driver.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     driver: DriverHandle,
+    feed: Feed,
 }
 
 impl Service {
-    pub(crate) fn new(driver: DriverHandle) -> Self {
-        Self { driver }
+    pub(crate) fn new(driver: DriverHandle, feed: Feed) -> Self {
+        Self { driver, feed }
     }
 }
 
@@ -30,7 +33,7 @@ impl v1::sweeps_server::Sweeps for Service {
             SweepSpec::from_yaml(&yaml).map_err(|problems| Status::invalid_argument(problems.to_string()))?;
         let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)
             .map_err(|unknown| Status::invalid_argument(unknown.to_string()))?;
-        let sweep = self.driver.submit(spec, factors, by).await?;
+        let sweep = self.feed.submit(spec, factors, by).await?;
         Ok(Response::new(v1::SubmitReply { sweep: sweep.0 }))
     }
 
@@ -44,11 +47,12 @@ impl v1::sweeps_server::Sweeps for Service {
 #[tonic::async_trait]
 impl v1::work_server::Work for Service {
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseReply>, Status> {
-        let v1::LeaseRequest { worker, request, description, free_gpus } = request.into_inner();
+        let v1::LeaseRequest { worker, request, description, free_gpus, gpus } = request.into_inner();
         if worker.is_empty() {
             return Err(Malformed::Missing("worker").into());
         }
-        let question = Question { worker: WorkerId(worker), description, request, free_gpus };
+        let gpus = gpus.into_iter().map(|v1::Gpu { uuid, model }| Card { uuid, model }).collect();
+        let question = Question { worker: WorkerId(worker), description, gpus, request, free_gpus };
         let answer = match self.driver.ask(question).await? {
             LeaseAnswer::Assigned(assignment) => Answer::Assignment(assignment_to_wire(&assignment)),
             LeaseAnswer::Wait => Answer::Wait(true),

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this program is a test, its helpers too")]
 
-use gramwise_coordinator::Coordinator;
+use std::time::Duration;
+
+use gramwise_coordinator::{Coordinator, Grid};
 use gramwise_store::{Journal, Reader};
 use gramwise_wire::v1;
 use gramwise_wire::v1::lease_reply::Answer;
@@ -32,7 +34,9 @@ async fn start() -> Running {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(&folder.path().join("sweeps.db")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let coordinator = Coordinator::start(journal, None, listener).unwrap();
+    let client = gramwise_grid::Client::new(gramwise_grid::Keys::default(), None, None);
+    let grid = Grid { client, every: Duration::from_secs(300) };
+    let coordinator = Coordinator::start(journal, None, listener, grid).unwrap();
     let address = format!("http://{}", coordinator.address());
     let sweeps = SweepsClient::connect(address.clone()).await.unwrap();
     let work = WorkClient::connect(address).await.unwrap();
@@ -44,13 +48,15 @@ fn question(request: u64) -> v1::LeaseRequest {
         worker: "host-1".to_owned(),
         request,
         description: "a host".to_owned(),
+        gpus: Vec::new(),
         free_gpus: Vec::new(),
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape that messages want")]
 fn energy(uj: u64) -> Option<v1::Energy> {
-    Some(v1::Energy { measured_uj: uj, modelled_uj: 0, estimated_uj: 0 })
+    let gpu = v1::Amount { measured_uj: uj, modelled_uj: 0, estimated_uj: 0 };
+    Some(v1::Energy { gpu: Some(gpu), ..v1::Energy::default() })
 }
 
 /// A report of one attempt that burnt `uj` and reached `step`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{Energy, Microjoules, Provenance, split_exactly};
+use gramwise_carbon::{Amount, Component, Energy, Microjoules, Provenance, split_exactly};
 
 use crate::host::ConsumerId;
 
@@ -31,8 +31,9 @@ pub(crate) enum Bucket {
 pub(crate) struct Uses(BTreeMap<Bucket, u64>);
 
 impl Books {
-    /// Charges all of an amount to one bucket.
-    pub(crate) fn charge(&mut self, bucket: Bucket, energy: Energy) {
+    /// Charges all of a component's amount to one bucket.
+    pub(crate) fn charge(&mut self, component: Component, bucket: Bucket, amount: Amount) {
+        let energy = Energy::of(component, amount);
         self.total += energy;
         *match bucket {
             Bucket::Idle => &mut self.idle,
@@ -44,25 +45,25 @@ impl Books {
 
     /// Splits an amount over its users in proportion, by largest remainder. A share of a measured amount is modelled; shares of
     /// estimates stay estimates. All of it is idle, as it was obtained, where nobody used anything.
-    pub(crate) fn share(&mut self, energy: Energy, uses: &Uses) {
+    pub(crate) fn share(&mut self, component: Component, amount: Amount, uses: &Uses) {
         let weights: Vec<u64> = uses.0.values().copied().collect();
-        let known = energy.measured + energy.modelled;
-        let parts = split_exactly(known.get(), &weights).zip(split_exactly(energy.estimated.get(), &weights));
-        let Some((known, estimated)) = parts else { return self.charge(Bucket::Idle, energy) };
+        let known = amount.measured + amount.modelled;
+        let parts = split_exactly(known.get(), &weights).zip(split_exactly(amount.estimated.get(), &weights));
+        let Some((known, estimated)) = parts else { return self.charge(component, Bucket::Idle, amount) };
         for ((bucket, known), estimated) in uses.0.keys().zip(known).zip(estimated) {
-            let share = Energy::new(Microjoules::new(known), Provenance::Modelled)
-                + Energy::new(Microjoules::new(estimated), Provenance::Estimated);
-            self.charge(*bucket, share);
+            let share = Amount::new(Microjoules::new(known), Provenance::Modelled)
+                + Amount::new(Microjoules::new(estimated), Provenance::Estimated);
+            self.charge(component, *bucket, share);
         }
     }
 
     /// As [`Books::share`], for a device that one user has to itself at any time: where it was the same one throughout, the
     /// amount is that user's as it was obtained.
-    pub(crate) fn assign(&mut self, energy: Energy, uses: &Uses) {
+    pub(crate) fn assign(&mut self, component: Component, amount: Amount, uses: &Uses) {
         let mut users = uses.0.iter().filter(|(_, use_)| **use_ > 0).map(|(bucket, _)| *bucket);
         match (users.next(), users.next()) {
-            (Some(only), None) => self.charge(only, energy),
-            (Some(_) | None, Some(_) | None) => self.share(energy, uses),
+            (Some(only), None) => self.charge(component, only, amount),
+            (Some(_) | None, Some(_) | None) => self.share(component, amount, uses),
         }
     }
 
@@ -119,40 +120,43 @@ mod tests {
 
     const ONE: Bucket = Bucket::Consumer(ConsumerId(1));
 
-    fn measured(amount: u64) -> Energy {
-        Energy::new(Microjoules::new(amount), Provenance::Measured)
+    fn measured(amount: u64) -> Amount {
+        Amount::new(Microjoules::new(amount), Provenance::Measured)
     }
 
     #[test]
     fn a_share_of_a_measured_amount_is_modelled_and_idle_keeps_its_provenance() {
         let mut books = Books::default();
-        books.share(measured(100), &Uses::from_iter([(Bucket::Overhead, 1), (ONE, 2)]));
-        assert_eq!(books.overhead, Energy::new(Microjoules::new(33), Provenance::Modelled));
-        assert_eq!(books.consumers[&ConsumerId(1)], Energy::new(Microjoules::new(67), Provenance::Modelled));
-        books.share(measured(100), &Uses::from_iter([(Bucket::Other, 0)]));
-        assert_eq!(books.idle, measured(100));
+        books.share(Component::Cpu, measured(100), &Uses::from_iter([(Bucket::Overhead, 1), (ONE, 2)]));
+        assert_eq!(books.overhead.cpu, Amount::new(Microjoules::new(33), Provenance::Modelled));
+        assert_eq!(
+            books.consumers[&ConsumerId(1)].cpu,
+            Amount::new(Microjoules::new(67), Provenance::Modelled)
+        );
+        books.share(Component::Cpu, measured(100), &Uses::from_iter([(Bucket::Other, 0)]));
+        assert_eq!(books.idle.cpu, measured(100));
         assert!(books.balance());
     }
 
     #[test]
     fn an_estimate_stays_one_when_it_is_shared() {
         let mut books = Books::default();
-        let estimate = Energy::new(Microjoules::new(5), Provenance::Estimated);
-        books.share(measured(3) + estimate, &Uses::from_iter([(Bucket::Other, 1), (ONE, 1)]));
-        assert_eq!(books.total.estimated, Microjoules::new(5));
-        assert_eq!(books.total.modelled, Microjoules::new(3));
+        let estimate = Amount::new(Microjoules::new(5), Provenance::Estimated);
+        books.share(Component::Cpu, measured(3) + estimate, &Uses::from_iter([(Bucket::Other, 1), (ONE, 1)]));
+        assert_eq!(books.total.cpu.estimated, Microjoules::new(5));
+        assert_eq!(books.total.cpu.modelled, Microjoules::new(3));
         assert!(books.balance());
     }
 
     #[test]
     fn what_one_user_has_to_itself_is_measured_for_it() {
         let mut books = Books::default();
-        books.assign(measured(10), &Uses::from_iter([(Bucket::Idle, 0), (ONE, 7)]));
-        assert_eq!(books.consumers[&ConsumerId(1)], measured(10));
-        books.assign(measured(10), &Uses::from_iter([(Bucket::Idle, 1), (ONE, 1)]));
-        assert_eq!(books.idle, Energy::new(Microjoules::new(5), Provenance::Modelled));
-        books.assign(measured(2), &Uses::default());
-        assert_eq!(books.idle.measured, Microjoules::new(2));
+        books.assign(Component::Gpu, measured(10), &Uses::from_iter([(Bucket::Idle, 0), (ONE, 7)]));
+        assert_eq!(books.consumers[&ConsumerId(1)].gpu, measured(10));
+        books.assign(Component::Gpu, measured(10), &Uses::from_iter([(Bucket::Idle, 1), (ONE, 1)]));
+        assert_eq!(books.idle.gpu, Amount::new(Microjoules::new(5), Provenance::Modelled));
+        books.assign(Component::Gpu, measured(2), &Uses::default());
+        assert_eq!(books.idle.gpu.measured, Microjoules::new(2));
         assert!(books.balance());
     }
 }

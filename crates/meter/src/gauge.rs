@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gramwise_carbon::{Energy, Microjoules, Provenance, Watts};
+use gramwise_carbon::{Amount, Microjoules, Provenance, Watts};
 
 use crate::clock::Moment;
 use crate::counter::{Advance, Counter};
@@ -59,7 +59,7 @@ impl Gauge {
     /// Reads the device: the energy since the last good reading. `None` where this reading failed: the next good one covers
     /// the hole. An estimate where the energy cannot be known: the counter was reset, the device is gone. A device that is gone
     /// is asked again each time: once it answers, what its counter grew takes the place of what was estimated.
-    pub(crate) fn read(&mut self, at: Moment) -> Option<Energy> {
+    pub(crate) fn read(&mut self, at: Moment) -> Option<Amount> {
         match (self.device.read(), self.gone) {
             (Ok(raw), Some(gone)) => Some(self.back(raw, gone, at)),
             (Err(_), Some(_)) => {
@@ -71,7 +71,7 @@ impl Gauge {
         }
     }
 
-    fn answered(&mut self, answer: Result<Raw, ReadError>, at: Moment) -> Option<Energy> {
+    fn answered(&mut self, answer: Result<Raw, ReadError>, at: Moment) -> Option<Amount> {
         match answer {
             Ok(Raw::Counter(raw)) => Some(self.by_counter(raw, at)),
             Ok(Raw::Power(power)) => Some(self.by_power(power, at)),
@@ -91,7 +91,7 @@ impl Gauge {
     }
 
     /// A device that was gone answers again.
-    fn back(&mut self, raw: Raw, gone: Moment, at: Moment) -> Energy {
+    fn back(&mut self, raw: Raw, gone: Moment, at: Moment) -> Amount {
         tracing::warn!(device = self.device.name(), "it can be read again");
         let guessed = std::mem::take(&mut self.guessed);
         let energy = match raw {
@@ -106,7 +106,7 @@ impl Gauge {
                     self.known_to = Some(at);
                     let rest = energy.checked_sub(guessed).unwrap_or_default();
                     self.owed += guessed.checked_sub(energy).unwrap_or_default();
-                    Energy::new(rest, Provenance::Modelled)
+                    Amount::new(rest, Provenance::Modelled)
                 }
                 Advance::First | Advance::Gap(_) => self.fill(at),
             },
@@ -115,19 +115,19 @@ impl Gauge {
         energy
     }
 
-    fn by_counter(&mut self, raw: u64, at: Moment) -> Energy {
+    fn by_counter(&mut self, raw: u64, at: Moment) -> Amount {
         let elapsed = self.known_to.map_or(Duration::ZERO, |then| at.since(then));
         match self.counter.advance(raw, elapsed) {
             Advance::First => {
                 self.known_to = Some(at);
-                Energy::ZERO
+                Amount::ZERO
             }
             Advance::Grew(energy) => {
                 self.grew(energy, elapsed);
                 self.known_to = Some(at);
                 let held_back = energy.min(self.owed);
                 self.owed = self.owed.checked_sub(held_back).unwrap_or_default();
-                Energy::new(energy.checked_sub(held_back).unwrap_or_default(), Provenance::Measured)
+                Amount::new(energy.checked_sub(held_back).unwrap_or_default(), Provenance::Measured)
             }
             Advance::Gap(gap) => {
                 tracing::warn!(
@@ -153,20 +153,20 @@ impl Gauge {
     }
 
     /// Trapezoid between this power and the one before (the power NVML tells is itself a mean over up to a second).
-    fn by_power(&mut self, power: Watts, at: Moment) -> Energy {
+    fn by_power(&mut self, power: Watts, at: Moment) -> Amount {
         let before = self.power.replace(power);
         let then = self.known_to.replace(at);
         self.saw(power);
-        let (Some(before), Some(then)) = (before, then) else { return Energy::ZERO };
+        let (Some(before), Some(then)) = (before, then) else { return Amount::ZERO };
         let elapsed = at.since(then);
         let provenance =
             if elapsed <= LONGEST_TRAPEZOID { Provenance::Measured } else { Provenance::Estimated };
-        Energy::new(((before + power) * 0.5).over(elapsed).to_exact(), provenance)
+        Amount::new(((before + power) * 0.5).over(elapsed).to_exact(), provenance)
     }
 
     /// Estimates the energy since the last reading by the power seen before it, no higher than the device can draw.
-    fn fill(&mut self, at: Moment) -> Energy {
-        let Some(then) = self.known_to.replace(at) else { return Energy::ZERO };
+    fn fill(&mut self, at: Moment) -> Amount {
+        let Some(then) = self.known_to.replace(at) else { return Amount::ZERO };
         let usual = self.usual.unwrap_or_else(|| self.device.usual_power());
         let usual = self.device.max_power().filter(|most| *most < usual).unwrap_or(usual);
         let idle = self.lowest.filter(|lowest| *lowest < usual).unwrap_or(usual);
@@ -174,7 +174,7 @@ impl Gauge {
         let working =
             self.gone.map_or(elapsed, |gone| LAST_WORK.saturating_sub(then.since(gone)).min(elapsed));
         let energy = usual.over(working) + idle.over(elapsed.saturating_sub(working));
-        Energy::new(energy.to_exact(), Provenance::Estimated)
+        Amount::new(energy.to_exact(), Provenance::Estimated)
     }
 }
 
@@ -192,17 +192,17 @@ mod tests {
     use crate::replay::{Replay, counter, gone, power, retry};
 
     #[expect(clippy::unnecessary_wraps, reason = "what a reading gives")]
-    fn measured(joules: f64) -> Option<Energy> {
-        Some(Energy::new(Joules::new(joules).to_exact(), Provenance::Measured))
+    fn measured(joules: f64) -> Option<Amount> {
+        Some(Amount::new(Joules::new(joules).to_exact(), Provenance::Measured))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "what a reading gives")]
-    fn estimated(joules: f64) -> Option<Energy> {
-        Some(Energy::new(Joules::new(joules).to_exact(), Provenance::Estimated))
+    fn estimated(joules: f64) -> Option<Amount> {
+        Some(Amount::new(Joules::new(joules).to_exact(), Provenance::Estimated))
     }
 
     /// Reads once a second from second 0 on.
-    fn played(replay: Replay, seconds: u32) -> Vec<Option<Energy>> {
+    fn played(replay: Replay, seconds: u32) -> Vec<Option<Amount>> {
         let mut gauge = Gauge::new(Box::new(replay));
         (0..seconds).map(|second| gauge.read(Moment::at(f64::from(second)))).collect()
     }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_failed_reading_is_covered_by_the_next_good_one() {
         let played = played(Replay::new([counter(7.0), counter(107.0), retry(), counter(307.0)]), 4);
-        assert_eq!(played, [Some(Energy::ZERO), measured(100.0), None, measured(200.0)]);
+        assert_eq!(played, [Some(Amount::ZERO), measured(100.0), None, measured(200.0)]);
     }
 
     #[test]
@@ -236,15 +236,15 @@ mod tests {
         let mut gauge =
             Gauge::new(Box::new(Replay::new([counter(0.0), counter(50.0), counter(350.0), gone()])));
         let at = |second| Moment::at(f64::from(second));
-        let seen: Vec<Option<Energy>> =
+        let seen: Vec<Option<Amount>> =
             [0, 1, 2, 3, 62, 72].into_iter().map(|second| gauge.read(at(second))).collect();
         // 300 W to second 62, sixty seconds after the last reading; the 50 W of its first second from then on.
         assert_eq!(seen[3..], [estimated(300.0), estimated(59.0 * 300.0), estimated(500.0)]);
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "what a reading gives")]
-    fn modelled(joules: f64) -> Option<Energy> {
-        Some(Energy::new(Joules::new(joules).to_exact(), Provenance::Modelled))
+    fn modelled(joules: f64) -> Option<Amount> {
+        Some(Amount::new(Joules::new(joules).to_exact(), Provenance::Modelled))
     }
 
     #[test]
@@ -270,9 +270,9 @@ mod tests {
     fn power_is_integrated_by_trapezoids_and_a_long_hole_is_estimated() {
         let replay = Replay::new([power(100.0), power(300.0), retry(), power(100.0), power(100.0)]);
         let mut gauge = Gauge::new(Box::new(replay));
-        let seen: Vec<Option<Energy>> =
+        let seen: Vec<Option<Amount>> =
             [0.0, 1.0, 2.0, 3.0, 13.0].into_iter().map(|second| gauge.read(Moment::at(second))).collect();
-        assert_eq!(seen, [Some(Energy::ZERO), measured(200.0), None, measured(400.0), estimated(1000.0)]);
+        assert_eq!(seen, [Some(Amount::ZERO), measured(200.0), None, measured(400.0), estimated(1000.0)]);
         assert!(gauge.integrates());
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gramwise_carbon::{Energy, Provenance};
+use gramwise_carbon::{Amount, Component, Energy, Provenance};
 
 use crate::attribution::{Books, Bucket, Uses};
 use crate::clock::Moment;
@@ -243,7 +243,7 @@ impl HostMeter {
             let CorePower { watts, provenance, .. } = self.core_power;
             for (bucket, micros) in uses.iter() {
                 let energy = watts.over(Duration::from_micros(micros)).to_exact();
-                self.books.charge(bucket, Energy::new(energy, provenance));
+                self.books.charge(Component::Cpu, bucket, Amount::new(energy, provenance));
             }
             return;
         }
@@ -260,7 +260,7 @@ impl HostMeter {
         resident.add(Bucket::Idle, (installed / 1024).saturating_sub(resident.total()));
         if self.dram.is_empty() {
             let energy = memory_model::energy(installed, usage.elapsed).to_exact();
-            self.books.share(Energy::new(energy, Provenance::Modelled), &resident);
+            self.books.share(Component::Memory, Amount::new(energy, Provenance::Modelled), &resident);
             return;
         }
         // KiB x ms: over a hole, a minute of much memory outweighs a second of little.

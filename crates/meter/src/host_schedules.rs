@@ -218,7 +218,7 @@ proptest! {
         let snapshot = HostSnapshot { at: Duration::ZERO, ..meter.sample_at(Moment::at(readings as f64)) };
         let truth: u64 = gpus.iter().chain(&packages).map(|(_, truth)| truth[readings]).sum();
         prop_assert_eq!(snapshot.total.total(), Microjoules::new(truth));
-        prop_assert_eq!(snapshot.total.estimated, Microjoules::ZERO);
+        prop_assert_eq!(snapshot.total.amount().estimated, Microjoules::ZERO);
         prop_assert!(balanced(&snapshot));
     }
 }

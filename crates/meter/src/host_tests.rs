@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gramwise_carbon::{Energy, Joules, Provenance, Watts};
+use gramwise_carbon::{Amount, Component, Energy, Joules, Provenance, Watts};
 
 use crate::clock::Moment;
 use crate::cpu_model::CorePower;
@@ -74,7 +74,7 @@ pub(crate) fn host_of(
     memory_bytes: u64,
 ) -> (HostMeter, Scripted) {
     let processes = Scripted::default();
-    let line = |device: Box<dyn Device>| Line::new(Gauge::new(device));
+    let line = |component| move |device: Box<dyn Device>| Line::new(component, Gauge::new(device));
     let meter = HostMeter::assemble(Parts {
         inventory: Inventory {
             hostname: "scripted".to_owned(),
@@ -84,8 +84,12 @@ pub(crate) fn host_of(
             gpus: Vec::new(),
         },
         findings: Vec::new(),
-        gpus: gpus.into_iter().enumerate().map(|(index, replay)| (uuid(index), line(replay))).collect(),
-        packages: packages.into_iter().map(line).collect(),
+        gpus: gpus
+            .into_iter()
+            .enumerate()
+            .map(|(index, replay)| (uuid(index), line(Component::Gpu)(replay)))
+            .collect(),
+        packages: packages.into_iter().map(line(Component::Cpu)).collect(),
         dram: Vec::new(),
         core_power: CorePower {
             watts: Watts::new(10.0),
@@ -101,15 +105,15 @@ pub(crate) fn uuid(index: usize) -> String {
     format!("GPU-{index}")
 }
 
-fn joules(amount: f64, provenance: Provenance) -> Energy {
-    Energy::new(Joules::new(amount).to_exact(), provenance)
+fn joules(amount: f64, provenance: Provenance) -> Amount {
+    Amount::new(Joules::new(amount).to_exact(), provenance)
 }
 
-fn measured(amount: f64) -> Energy {
+fn measured(amount: f64) -> Amount {
     joules(amount, Provenance::Measured)
 }
 
-fn modelled(amount: f64) -> Energy {
+fn modelled(amount: f64) -> Amount {
     joules(amount, Provenance::Modelled)
 }
 
@@ -125,8 +129,8 @@ fn a_gpu_is_paid_by_its_lease_idle_included_and_is_idle_otherwise() {
     meter.open_at(Moment::at(1.0), ONE, &[uuid(0)]);
     meter.close_at(Moment::at(2.0), ONE, None);
     let snapshot = meter.sample_at(Moment::at(3.0));
-    assert_eq!(snapshot.consumers[&ONE], measured(30.0));
-    assert_eq!(snapshot.idle, measured(15.0));
+    assert_eq!(snapshot.consumers[&ONE].amount(), measured(30.0));
+    assert_eq!(snapshot.idle.amount(), measured(15.0));
     assert!(balanced(&snapshot));
 }
 
@@ -137,7 +141,7 @@ fn one_gpu_has_one_payer() {
     meter.open_at(Moment::at(1.0), TWO, &[uuid(0), "GPU-unknown".to_owned()]);
     meter.close_at(Moment::at(2.0), TWO, None);
     let snapshot = meter.sample_at(Moment::at(3.0));
-    assert_eq!(snapshot.consumers[&ONE], measured(70.0));
+    assert_eq!(snapshot.consumers[&ONE].amount(), measured(70.0));
     assert_eq!(snapshot.consumers[&TWO], Energy::ZERO);
 }
 
@@ -152,11 +156,11 @@ fn a_measured_package_is_split_over_all_that_was_busy() {
     processes.tree(7, 500, 0);
     processes.edit(|table| (table.own, table.host) = (Duration::from_millis(100), Duration::from_secs(1)));
     let snapshot = meter.sample_at(Moment::at(1.0));
-    assert_eq!(snapshot.consumers[&ONE], modelled(50.0));
-    assert_eq!(snapshot.overhead, modelled(10.0));
-    assert_eq!(snapshot.other, modelled(40.0));
+    assert_eq!(snapshot.consumers[&ONE].amount(), modelled(50.0));
+    assert_eq!(snapshot.overhead.amount(), modelled(10.0));
+    assert_eq!(snapshot.other.amount(), modelled(40.0));
     let quiet = meter.sample_at(Moment::at(2.0));
-    assert_eq!(quiet.idle, measured(30.0), "nobody was busy");
+    assert_eq!(quiet.idle.amount(), measured(30.0), "nobody was busy");
     assert!(balanced(&quiet));
 }
 
@@ -168,9 +172,9 @@ fn without_a_counter_only_our_own_cpu_time_is_charged() {
     meter.attach_at(Moment::at(0.0), ONE, 7);
     processes.edit(|table| (table.own, table.host) = (Duration::from_millis(300), Duration::from_secs(60)));
     let snapshot = meter.sample_at(Moment::at(1.0));
-    assert_eq!(snapshot.consumers[&ONE], modelled(20.0), "from the tree's beginning");
-    assert_eq!((snapshot.overhead, snapshot.other), (modelled(3.0), Energy::ZERO));
-    assert_eq!(snapshot.total, modelled(23.0));
+    assert_eq!(snapshot.consumers[&ONE].amount(), modelled(20.0), "from the tree's beginning");
+    assert_eq!((snapshot.overhead.cpu, snapshot.other), (modelled(3.0), Energy::ZERO));
+    assert_eq!(snapshot.total.amount(), modelled(23.0));
 }
 
 #[test]
@@ -181,13 +185,13 @@ fn a_trees_last_cpu_time_is_charged_once_and_a_reading_that_falls_charges_nothin
     meter.attach_at(Moment::at(0.0), ONE, 7);
     meter.sample_at(Moment::at(1.0));
     processes.tree(7, 400, 0); // A member left the tree.
-    assert_eq!(meter.sample_at(Moment::at(2.0)).consumers[&ONE], modelled(10.0));
+    assert_eq!(meter.sample_at(Moment::at(2.0)).consumers[&ONE].amount(), modelled(10.0));
     processes.tree(7, 1200, 0);
-    assert_eq!(meter.sample_at(Moment::at(3.0)).consumers[&ONE], modelled(12.0));
+    assert_eq!(meter.sample_at(Moment::at(3.0)).consumers[&ONE].amount(), modelled(12.0));
     processes.edit(|table| table.trees.clear());
     meter.close_at(Moment::at(4.0), ONE, Some(Duration::from_millis(1500)));
     meter.close_at(Moment::at(4.0), ONE, Some(Duration::from_millis(9500)));
-    assert_eq!(meter.sample_at(Moment::at(5.0)).consumers[&ONE], modelled(15.0));
+    assert_eq!(meter.sample_at(Moment::at(5.0)).consumers[&ONE].amount(), modelled(15.0));
 }
 
 #[test]
@@ -199,7 +203,7 @@ fn opening_twice_charges_once() {
     meter.sample_at(Moment::at(1.0));
     meter.open_at(Moment::at(2.0), ONE, &[]);
     meter.attach_at(Moment::at(2.0), ONE, 7);
-    assert_eq!(meter.sample_at(Moment::at(3.0)).consumers[&ONE], modelled(10.0));
+    assert_eq!(meter.sample_at(Moment::at(3.0)).consumers[&ONE].amount(), modelled(10.0));
 }
 
 #[test]
@@ -211,7 +215,7 @@ fn memory_is_paid_by_what_is_resident_and_the_rest_is_idle() {
     meter.attach_at(Moment::at(0.0), ONE, 7);
     let snapshot = meter.sample_at(Moment::at(100.0));
     let all = gigabytes as f64 / 1e9 * 0.3725 * 100.0;
-    assert_eq!(snapshot.total, modelled(all));
+    assert_eq!(snapshot.total.amount(), modelled(all));
     let share = snapshot.consumers[&ONE].total().joules().get();
     assert!((share - all / 4.0).abs() <= 1e-6, "{share} J of {all} J");
     assert!(balanced(&snapshot));
@@ -223,7 +227,7 @@ fn memory_does_not_burn_while_the_machine_sleeps() {
     meter.sample_at(Moment::at(1.0));
     let woken = Moment { boot: Duration::from_secs(9000), awake: Duration::from_secs(2) };
     let snapshot = meter.sample_at(woken);
-    assert_eq!(snapshot.total, modelled(1.073_741_824 * 0.3725));
+    assert_eq!(snapshot.total.amount(), modelled(1.073_741_824 * 0.3725));
     assert_eq!(snapshot.at, woken.boot);
 }
 
@@ -233,7 +237,7 @@ fn a_lost_gpu_leaves_an_estimate_in_its_payers_account() {
     meter.open_at(Moment::at(0.0), ONE, &[uuid(0)]);
     meter.sample_at(Moment::at(1.0));
     let snapshot = meter.sample_at(Moment::at(2.0));
-    assert_eq!(snapshot.consumers[&ONE], measured(200.0) + joules(200.0, Provenance::Estimated));
+    assert_eq!(snapshot.consumers[&ONE].amount(), measured(200.0) + joules(200.0, Provenance::Estimated));
 }
 
 #[test]

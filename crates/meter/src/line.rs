@@ -1,5 +1,7 @@
 //! One device's line in the books: its gauge, and who used it since the reading before.
 
+use gramwise_carbon::Component;
+
 use crate::attribution::{Books, Bucket, Uses};
 use crate::clock::Moment;
 use crate::gauge::Gauge;
@@ -7,14 +9,15 @@ use crate::gauge::Gauge;
 /// A gauge with its users.
 #[derive(Debug)]
 pub(crate) struct Line {
+    component: Component,
     gauge: Gauge,
     uses: Uses,
     last: Option<Moment>,
 }
 
 impl Line {
-    pub(crate) fn new(gauge: Gauge) -> Self {
-        Self { gauge, uses: Uses::default(), last: None }
+    pub(crate) fn new(component: Component, gauge: Gauge) -> Self {
+        Self { component, gauge, uses: Uses::default(), last: None }
     }
 
     /// See [`Gauge::integrates`].
@@ -28,8 +31,8 @@ impl Line {
         let held = self.last.replace(at).map_or(0, |then| at.since(then).as_nanos());
         // One more than the time, so that a counter's step in no time at all has a payer too.
         self.uses.add(holder, u64::try_from(held).unwrap_or(u64::MAX).saturating_add(1));
-        if let Some(energy) = self.gauge.read(at) {
-            books.assign(energy, &self.uses);
+        if let Some(amount) = self.gauge.read(at) {
+            books.assign(self.component, amount, &self.uses);
             self.uses = Uses::default();
         }
     }
@@ -37,8 +40,8 @@ impl Line {
     /// Reads a device that all use together and charges what became known, in proportion to the use made of it.
     pub(crate) fn settle_shared(&mut self, at: Moment, uses: &Uses, books: &mut Books) {
         self.uses.add_all(uses);
-        if let Some(energy) = self.gauge.read(at) {
-            books.share(energy, &self.uses);
+        if let Some(amount) = self.gauge.read(at) {
+            books.share(self.component, amount, &self.uses);
             self.uses = Uses::default();
         }
     }
@@ -56,13 +59,14 @@ mod tests {
     const TWO: Bucket = Bucket::Consumer(ConsumerId(2));
 
     fn joules(amount: f64, provenance: Provenance) -> Energy {
-        Energy::new(Joules::new(amount).to_exact(), provenance)
+        Energy::new(Component::Gpu, Joules::new(amount).to_exact(), provenance)
     }
 
     #[test]
     fn a_lease_that_ends_while_nothing_can_be_read_pays_for_its_time() {
         let replay = Replay::new([counter(0.0), retry(), counter(400.0), counter(500.0)]);
-        let (mut line, mut books) = (Line::new(Gauge::new(Box::new(replay))), Books::default());
+        let (mut line, mut books) =
+            (Line::new(Component::Gpu, Gauge::new(Box::new(replay))), Books::default());
         line.settle_held(Moment::at(0.0), Bucket::Idle, &mut books);
         line.settle_held(Moment::at(3.0), ONE, &mut books);
         assert_eq!(books, Books::default(), "nothing is known yet");
@@ -77,7 +81,8 @@ mod tests {
     #[test]
     fn shares_over_a_hole_follow_the_use_in_all_of_it() {
         let replay = Replay::new([counter(0.0), retry(), counter(400.0)]);
-        let (mut line, mut books) = (Line::new(Gauge::new(Box::new(replay))), Books::default());
+        let (mut line, mut books) =
+            (Line::new(Component::Gpu, Gauge::new(Box::new(replay))), Books::default());
         let only = |bucket| Uses::from_iter([(bucket, 10)]);
         line.settle_shared(Moment::at(0.0), &Uses::default(), &mut books);
         line.settle_shared(Moment::at(1.0), &only(ONE), &mut books);

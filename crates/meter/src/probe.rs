@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gramwise_carbon::Watts;
+use gramwise_carbon::{Component, Watts};
 use serde::{Deserialize, Serialize};
 
 use crate::cpu_model::core_power;
@@ -89,7 +89,7 @@ impl Default for ProbeOptions {
 pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
     let cpu = read(&options.procfs.join("cpuinfo"))?;
     let memory = read(&options.procfs.join("meminfo"))?;
-    let Devices { gpus, lines, mut findings } = find_gpus(options)?;
+    let Devices { gpus, lines: gpu_lines, mut findings } = find_gpus(options)?;
     let inventory = Inventory {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         cpu_model: field(&cpu, "model name").unwrap_or("unknown CPU").to_owned(),
@@ -110,9 +110,11 @@ pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
     }
     findings.push(doctor::memory(dram.len(), inventory.memory_bytes));
     let processes = Box::new(Processes::at(&options.procfs));
-    let lines_of = |zones: Vec<RaplZone>| zones.into_iter().map(|zone| line(Box::new(zone))).collect();
-    let (packages, dram) = (lines_of(packages), lines_of(dram));
-    Ok(Parts { inventory, findings, gpus: lines, packages, dram, core_power, processes })
+    let lines = |component, zones: Vec<RaplZone>| {
+        zones.into_iter().map(|zone| line(component, Box::new(zone))).collect()
+    };
+    let (packages, dram) = (lines(Component::Cpu, packages), lines(Component::Memory, dram));
+    Ok(Parts { inventory, findings, gpus: gpu_lines, packages, dram, core_power, processes })
 }
 
 /// What looking for GPUs found.
@@ -152,13 +154,13 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
 impl Devices {
     fn add(&mut self, gpu: Gpu, device: NvmlGpu) {
         self.findings.push(doctor::gpu(device.index(), &gpu.name, &device.how()));
-        self.lines.insert(gpu.uuid.clone(), line(Box::new(device)));
+        self.lines.insert(gpu.uuid.clone(), line(Component::Gpu, Box::new(device)));
         self.gpus.push(gpu);
     }
 }
 
-fn line(device: Box<dyn Device>) -> Line {
-    Line::new(Gauge::new(device))
+fn line(component: Component, device: Box<dyn Device>) -> Line {
+    Line::new(component, Gauge::new(device))
 }
 
 fn count_cpus(cpuinfo: &str) -> u32 {

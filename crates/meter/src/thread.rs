@@ -178,8 +178,8 @@ mod tests {
         other.close(consumer, None);
         let after = snapshot(&handle);
         // Of the readings, at least those of attach and close fell into the window, and none before it.
-        assert!(after.consumers[&consumer].measured >= Microjoules::new(20_000_000), "{after:?}");
-        assert!(after.idle.measured >= before.idle.measured);
+        assert!(after.consumers[&consumer].gpu.measured >= Microjoules::new(20_000_000), "{after:?}");
+        assert!(after.idle.gpu.measured >= before.idle.gpu.measured);
         assert_eq!(handle.inventory().hostname, "scripted");
         assert!(handle.findings().is_empty());
     }

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::mpsc::channel;
 
-use gramwise_carbon::{Energy, Microjoules, Watts};
+use gramwise_carbon::{Amount, Microjoules, Watts};
 use gramwise_meter::{ConsumerId, HostMeter, HostSnapshot, MeterHandle, MeterThread, ProbeOptions, Status};
 
 mod support;
@@ -77,7 +77,7 @@ fn the_counters_energy_is_the_integral_of_the_power() {
         let ((), closed) = during(|| meter.close(ONE, None));
         wait_until(now() + 0.1);
         let snapshot = meter.sample();
-        let Energy { measured, modelled, estimated } = snapshot.consumers[&ONE];
+        let Amount { measured, modelled, estimated } = snapshot.consumers[&ONE].amount();
         assert_ramp(measured, opened, closed, 0.0);
         assert_eq!((modelled, estimated), (Microjoules::ZERO, Microjoules::ZERO));
         // On a machine that is not overloaded this bounds the error by far less than a per cent.
@@ -88,7 +88,7 @@ fn the_counters_energy_is_the_integral_of_the_power() {
         assert!(error.abs() <= 0.01 + uncertain);
         assert_balanced(&snapshot);
         assert!(
-            snapshot.idle.measured > Microjoules::new(35_000_000),
+            snapshot.idle.gpu.measured > Microjoules::new(35_000_000),
             "the other GPU idled at 50 W: {snapshot:?}"
         );
     });
@@ -103,7 +103,7 @@ fn a_counter_that_restarts_costs_an_interval_not_the_truth() {
             let mut meter = meter(library);
             meter.open(ONE, &["GPU-a".to_owned()]);
             let (_, from) = during(|| meter.sample());
-            let before = meter.sample().consumers[&ONE].measured;
+            let before = meter.sample().consumers[&ONE].gpu.measured;
             let (mut to, mut longest) = (from, 0.0f64);
             let mut snapshot = HostSnapshot::default();
             while to.1 < 1.6 {
@@ -115,8 +115,8 @@ fn a_counter_that_restarts_costs_an_interval_not_the_truth() {
             }
             let energy = snapshot.consumers[&ONE];
             println!("{energy:?}");
-            assert!(energy.estimated > Microjoules::ZERO, "the interval of the restart is an estimate");
-            assert!(energy.estimated.joules().get() < 300.0 * longest, "and only that: {energy:?}");
+            assert!(energy.gpu.estimated > Microjoules::ZERO, "the interval of the restart is an estimate");
+            assert!(energy.gpu.estimated.joules().get() < 300.0 * longest, "and only that: {energy:?}");
             // The interval is filled with the mean power of the one before; the ramp rises by 200 W a second.
             assert_ramp(energy.total().saturating_sub(before), from, to, 200.0 * longest * longest);
         },
@@ -134,8 +134,8 @@ fn a_gpu_without_a_counter_is_measured_by_its_power() {
         wait_until(now() + 0.9);
         let (last, to) = during(|| snapshot(&handle));
         let grown = last.consumers[&ONE].since(&first.consumers[&ONE]).unwrap();
-        assert_eq!(grown.total(), grown.measured);
-        assert_ramp(grown.measured, from, to, 0.02 * ramp(to.1));
+        assert_eq!(grown.total(), grown.gpu.measured);
+        assert_ramp(grown.gpu.measured, from, to, 0.02 * ramp(to.1));
         assert_balanced(&last);
     });
 }
@@ -159,9 +159,9 @@ fn a_gpu_that_falls_off_the_bus_keeps_its_cost_and_its_neighbour() {
             wait_until(1.2);
             let after = meter.sample();
             let grown = after.consumers[&ONE].since(&before.consumers[&ONE]).unwrap();
-            assert_eq!(grown.measured, Microjoules::ZERO, "nothing is measured on a lost card");
-            assert!(grown.estimated > Microjoules::ZERO, "{grown:?}");
-            assert!(after.idle.measured > before.idle.measured, "the other one is still measured");
+            assert_eq!(grown.gpu.measured, Microjoules::ZERO, "nothing is measured on a lost card");
+            assert!(grown.gpu.estimated > Microjoules::ZERO, "{grown:?}");
+            assert!(after.idle.gpu.measured > before.idle.gpu.measured, "the other one is still measured");
             assert_balanced(&after);
         },
     );
@@ -183,7 +183,7 @@ fn a_counter_that_lies_is_not_believed() {
             }
             let ((), to) = during(|| meter.close(ONE, None));
             // Trapezoids of 50 ms over the ramp's corners.
-            assert_ramp(meter.sample().consumers[&ONE].measured, from, to, 1.0);
+            assert_ramp(meter.sample().consumers[&ONE].gpu.measured, from, to, 1.0);
         });
     }
 }

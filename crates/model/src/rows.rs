@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use gramwise_carbon::{CarbonFactors, Energy, Footprint};
+use gramwise_carbon::{CarbonFactors, Energy, Footprint, IntensityKind, Microjoules, Nanograms};
 use serde::{Deserialize, Serialize};
 
+use crate::work::Card;
 use crate::{Because, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 
 /// Who is charged for an amount of energy. Every joule of a sweep's hosts is in exactly one account, except what
@@ -195,7 +196,9 @@ pub struct StepRow {
     /// Its metrics; `co2e` (grams to this step) is among them.
     pub metrics: Metrics,
     /// What the trial had burnt to reach it.
-    pub footprint: Footprint,
+    pub energy: Microjoules,
+    /// The grams of that.
+    pub co2e: Nanograms,
     /// When it was heard of.
     pub at: Timestamp,
 }
@@ -252,6 +255,33 @@ pub struct HostRow {
     pub total: Energy,
     /// The part of it burnt by other users of the host: no cost of the sweep.
     pub other: Energy,
+    /// Its graphics cards.
+    pub gpus: Vec<Card>,
+    /// When it was first heard of.
+    pub joined_at: Timestamp,
+    /// When it was last heard of.
+    pub heard_at: Timestamp,
+}
+
+/// What a grid's intensity was stated to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntensityRow {
+    /// When it was first.
+    pub at: Timestamp,
+    /// Grams per kWh.
+    pub g_per_kwh: f64,
+    /// How it was obtained.
+    pub kind: IntensityKind,
+    /// Who published it.
+    pub source: String,
+    /// What it counts.
+    pub basis: String,
+    /// The year it is of.
+    pub year: u16,
+    /// How often it was stated.
+    pub statements: u64,
+    /// The energy that was booked at this intensity.
+    pub energy: Microjoules,
 }
 
 /// Everything the database knows of one sweep.
@@ -267,6 +297,8 @@ pub struct SweepRecord {
     pub accounts: Vec<AccountRow>,
     /// The hosts that served it.
     pub hosts: Vec<HostRow>,
+    /// Grid intensities as they were stated, in order.
+    pub intensities: Vec<IntensityRow>,
     /// Decisions in the order they were taken.
     pub decisions: Vec<DecisionRow>,
     /// Number of distinct (trial, attempt, step) reports: the training cycles run.

@@ -2,9 +2,10 @@
 
 mod read;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use gramwise_carbon::{CarbonFactors, GramsCo2e, Joules, Pue};
+use gramwise_carbon::{CarbonFactors, GramsCo2e, Joules, Pue, Source, UnknownSource};
 use serde::{Deserialize, Serialize};
 
 use crate::{Constraint, Objective, Parameter, Problems, Pruner, Sampler, Space};
@@ -151,16 +152,46 @@ pub struct Resources {
 }
 
 /// How energy becomes grams.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CarbonSpec {
     /// Grid zone code, checked against the shipped table.
     pub zone: Option<String>,
     /// Power usage effectiveness.
     pub pue: Option<Pue>,
+    /// Where the grid's intensity is from while the sweep runs; `None` is the shipped yearly mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<IntensityFrom>,
     /// State embodied emissions beside the operational ones?
     pub embodied: bool,
     /// Wait for cleaner electricity.
     pub defer: Option<Defer>,
+}
+
+impl Default for CarbonSpec {
+    fn default() -> Self {
+        Self { zone: None, pue: None, intensity: None, embodied: true, defer: None }
+    }
+}
+
+/// Where a grid's intensity over time is from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntensityFrom {
+    /// A publisher is asked.
+    Publisher(Source),
+    /// A CSV file, as `gramwise restate` reads it.
+    File(PathBuf),
+}
+
+impl IntensityFrom {
+    /// Reads a publisher (`uk`, `electricity-maps:DE`, `watttime:CAISO_NORTH`) or a file (whatever ends in `.csv` or has a `/`). A
+    /// publisher's region that is not stated is `zone`.
+    pub fn parse(text: &str, zone: Option<&str>) -> Result<Self, UnknownSource> {
+        if text.contains('/') || text.to_ascii_lowercase().ends_with(".csv") {
+            return Ok(Self::File(text.into()));
+        }
+        Source::parse(text, zone).map(Self::Publisher)
+    }
 }
 
 /// Wait for electricity below an intensity, under a deadline.

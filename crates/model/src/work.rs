@@ -4,8 +4,18 @@
 use std::time::Duration;
 
 use gramwise_carbon::Energy;
+use serde::{Deserialize, Serialize};
 
 use crate::{AttemptId, Config, Metrics, WorkerId};
+
+/// One graphics card of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Its identity.
+    pub uuid: String,
+    /// Its model, as its driver names it.
+    pub model: String,
+}
 
 /// Everything a worker needs for running an attempt, besides what the sweep says.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
 //! Who was charged for what.
 
-use gramwise_carbon::{Energy, Footprint, Quality};
+use gramwise_carbon::{Amount, Energy, Footprint, Quality};
 use gramwise_model::rows::{Account, AccountRow};
 use serde::Serialize;
 
@@ -13,6 +13,27 @@ pub struct ByProvenance {
     pub modelled_uj: u64,
     /// From models without measurements, and gaps.
     pub estimated_uj: u64,
+}
+
+/// Energy by what burnt it, in exact microjoules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ByComponent {
+    /// Graphics cards.
+    pub gpu_uj: u64,
+    /// Processors.
+    pub cpu_uj: u64,
+    /// Memory.
+    pub memory_uj: u64,
+    /// All else that a meter of the whole node shows.
+    pub rest_uj: u64,
+}
+
+impl ByComponent {
+    pub(crate) fn of(energy: &Energy) -> Self {
+        let Energy { gpu, cpu, memory, rest } = energy;
+        let [gpu_uj, cpu_uj, memory_uj, rest_uj] = [gpu, cpu, memory, rest].map(|part| part.total().get());
+        Self { gpu_uj, cpu_uj, memory_uj, rest_uj }
+    }
 }
 
 /// The balance of every account.
@@ -43,11 +64,8 @@ pub struct Balance {
 
 impl ByProvenance {
     pub(crate) fn of(energy: &Energy) -> Self {
-        Self {
-            measured_uj: energy.measured.get(),
-            modelled_uj: energy.modelled.get(),
-            estimated_uj: energy.estimated.get(),
-        }
+        let Amount { measured, modelled, estimated } = energy.amount();
+        Self { measured_uj: measured.get(), modelled_uj: modelled.get(), estimated_uj: estimated.get() }
     }
 }
 

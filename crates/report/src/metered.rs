@@ -5,11 +5,11 @@ use std::time::Duration;
 use gramwise_carbon::{CarbonFactors, Energy, GramsCo2e, Interval, Spread};
 use serde::Serialize;
 
-use crate::accounts::ByProvenance;
+use crate::accounts::{ByComponent, ByProvenance};
 use crate::output::Screen;
-use crate::text::{burnt, grid_and_zone, pue, quality};
+use crate::text::{burnt, components, pue, quality};
 use crate::units::{duration, energy};
-use crate::{Format, Grid, Terminal, csv, json};
+use crate::{Format, Grid, Terminal, csv, grid, json};
 
 /// A command that was metered.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,7 @@ struct Document<'a> {
     energy_uj: u64,
     energy_j: f64,
     energy_by_provenance: ByProvenance,
+    energy_by_component: ByComponent,
     co2e_g: f64,
     co2e_low_g: f64,
     co2e_high_g: f64,
@@ -61,7 +62,7 @@ struct Meanwhile {
 
 /// Answers what a command burnt; [`Format::Value`] is its grams.
 pub fn metered(metered: &MeteredCommand<'_>, format: Format, terminal: Terminal) -> String {
-    let co2e = metered.factors.co2e(&metered.energy).grams();
+    let co2e = metered.factors.co2e(metered.energy.joules()).grams();
     let bounds = Interval::around(co2e.get(), Spread::of(&metered.energy, metered.factors));
     match format {
         Format::Table => as_text(metered, co2e, bounds, terminal),
@@ -73,6 +74,7 @@ pub fn metered(metered: &MeteredCommand<'_>, format: Format, terminal: Terminal)
             energy_uj: metered.energy.total().get(),
             energy_j: metered.energy.joules().get(),
             energy_by_provenance: ByProvenance::of(&metered.energy),
+            energy_by_component: ByComponent::of(&metered.energy),
             co2e_g: co2e.get(),
             co2e_low_g: bounds.low,
             co2e_high_g: bounds.high,
@@ -117,6 +119,7 @@ fn as_text(metered: &MeteredCommand<'_>, co2e: GramsCo2e, bounds: Interval, term
         );
     } else {
         burnt(&mut screen, metered.energy.total(), co2e.get(), bounds);
+        components(&mut screen, ByComponent::of(&metered.energy));
         quality(&mut screen, metered.energy.quality(), ByProvenance::of(&metered.energy));
     }
     let meanwhile =
@@ -129,7 +132,7 @@ fn as_text(metered: &MeteredCommand<'_>, co2e: GramsCo2e, bounds: Interval, term
     if !meanwhile.is_empty() {
         screen.say("host", &format!("meanwhile, and not in these figures: {}", meanwhile.join(", ")));
     }
-    grid_and_zone(&mut screen, &Grid::of(metered.factors), "--zone FR");
+    grid::say(&mut screen, &[Grid::of(metered.factors)], "--zone FR");
     pue(&mut screen, metered.factors.pue.get(), metered.factors.pue_stated);
     screen.finish()
 }

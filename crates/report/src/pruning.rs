@@ -154,8 +154,9 @@ fn spread(record: &SweepRecord) -> (Spread, String) {
     }
     let mean_square = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
     let burnt = record.accounts.iter().fold(Energy::ZERO, |sum, row| sum + row.footprint.energy);
+    let burnt = Spread::with_grid(&burnt, &record.sweep.factors, crate::grid::spread(record));
     // Grams that were never burnt cannot be known better than those that were.
-    let spread = Spread::symmetric(2.0 * mean_square.sqrt()).and(Spread::of(&burnt, &record.sweep.factors));
+    let spread = Spread::symmetric(2.0 * mean_square.sqrt()).and(burnt);
     (spread, format!("from the predictions for {} completed trials against what they burnt", errors.len()))
 }
 

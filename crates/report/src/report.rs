@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{CarbonFactors, Interval, Microjoules, Quality, Spread};
+use gramwise_carbon::{Interval, Microjoules, Quality, Spread};
 use gramwise_model::rows::{HostRow, SweepRecord, SweepState, TrialRow};
 use gramwise_model::{Objective, SweepId, Timestamp, TrialId, WorkerId};
 use serde::Serialize;
 
-use crate::accounts::{Accounts, ByProvenance, total};
+use crate::accounts::{Accounts, ByComponent, ByProvenance, total};
 use crate::counts::{AttemptCounts, TrialCounts};
+use crate::grid::{self, Grid};
+use crate::hardware::{Hardware, hardware};
 use crate::json::{self, SCHEMA};
 use crate::pareto;
 use crate::pruning::{Pruning, pruning};
@@ -49,12 +51,17 @@ pub struct Report {
     pub co2e_low_g: f64,
     /// Upper bound.
     pub co2e_high_g: f64,
-    /// Embodied `CO2e`: not accounted yet.
+    /// Embodied `CO2e` of graphics cards, for the time they were reserved: in none of the other figures. `null` where no card has a
+    /// figure, or the sweep file says `embodied: false`.
     pub embodied_g: Option<f64>,
+    /// The same with its band.
+    pub embodied: Option<Hardware>,
     /// How the energy is known.
     pub quality: Quality,
     /// The energy by how it was obtained.
     pub energy_by_provenance: ByProvenance,
+    /// The energy by what burnt it.
+    pub energy_by_component: ByComponent,
     /// Who was charged. The accounts' `energy_uj` sum to the report's exactly.
     pub accounts: Accounts,
     /// What other users of the hosts burnt meanwhile: no cost of the sweep, in no account.
@@ -120,31 +127,14 @@ pub struct TrialSummary {
     pub quality: Quality,
 }
 
-/// A grid intensity with where it comes from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Grid {
-    /// Zone code.
-    pub zone: String,
-    /// Intensity.
-    pub g_per_kwh: f64,
-    /// Who published it.
-    pub source: String,
-    /// The year it is of.
-    pub year: u16,
-    /// What it counts.
-    pub basis: String,
-    /// Is it a yearly mean?
-    pub yearly: bool,
-    /// Was the zone stated by the user, rather than taken as the world's mean?
-    pub zone_stated: bool,
-}
-
 /// Answers what a sweep cost and what it found, also while it runs.
 pub fn report(record: &SweepRecord) -> Report {
     let sweep = &record.sweep;
     let total = total(&record.accounts);
     let grams = total.co2e.grams().get();
-    let bounds = Interval::around(grams, Spread::of(&total.energy, &sweep.factors));
+    let spread = Spread::with_grid(&total.energy, &sweep.factors, grid::spread(record));
+    let bounds = Interval::around(grams, spread);
+    let hardware = sweep.spec.carbon.embodied.then(|| hardware(record)).flatten();
     Report {
         schema: SCHEMA,
         sweep: sweep.id,
@@ -162,9 +152,11 @@ pub fn report(record: &SweepRecord) -> Report {
         co2e_g: grams,
         co2e_low_g: bounds.low,
         co2e_high_g: bounds.high,
-        embodied_g: None,
+        embodied_g: hardware.as_ref().map(|hardware| hardware.g),
+        embodied: hardware,
         quality: total.energy.quality(),
         energy_by_provenance: ByProvenance::of(&total.energy),
+        energy_by_component: ByComponent::of(&total.energy),
         accounts: Accounts::of(&record.accounts),
         other_tenants: OtherTenants {
             energy_uj: record.hosts.iter().map(|host| host.other.total()).sum::<Microjoules>().get(),
@@ -175,7 +167,7 @@ pub fn report(record: &SweepRecord) -> Report {
         front: pareto::front(record).into_iter().map(TrialSummary::of).collect(),
         ties: None,
         pruning: pruning(record),
-        grid: grid(record),
+        grid: grid::grids(record),
         pue: sweep.factors.pue.get(),
         pue_stated: sweep.factors.pue_stated,
     }
@@ -204,23 +196,4 @@ fn hosts(record: &SweepRecord) -> Vec<Host> {
         quality: row.total.quality(),
     };
     record.hosts.iter().map(host).collect()
-}
-
-/// One entry: all hosts of a sweep share its factors.
-fn grid(record: &SweepRecord) -> Vec<Grid> {
-    vec![Grid::of(&record.sweep.factors)]
-}
-
-impl Grid {
-    pub(crate) fn of(factors: &CarbonFactors) -> Self {
-        Self {
-            zone: factors.zone.clone(),
-            g_per_kwh: factors.intensity.get(),
-            source: factors.source.clone(),
-            year: factors.year,
-            basis: factors.basis.clone(),
-            yearly: factors.yearly,
-            zone_stated: factors.zone_stated,
-        }
-    }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{
-    Energy, GramsCo2e, GramsPerKwh, IntensitySeries, Interval, Microjoules, Nanograms, Spread,
-};
+use gramwise_carbon::{Energy, GramsCo2e, IntensitySeries, Interval, Microjoules, Nanograms, Spread};
 use gramwise_model::rows::{Account, BookingRow, SweepRow};
 use gramwise_model::{CO2E, SweepId, Timestamp, TrialId};
 use serde::{Serialize, Serializer};
@@ -107,10 +105,9 @@ fn of<'a>(sweep: &'a SweepRow, bookings: &[BookingRow], actuals: &Actuals<'a>) -
         uncovered_j += joules.get() * (1.0 - covered);
         covered_j += joules.get() * covered;
         weighed += joules.get() * covered * actual;
-        let intensity = covered * actual + (1.0 - covered) * factors.intensity.get();
-        let intensity = GramsPerKwh::new(intensity).unwrap_or(factors.intensity);
-        let grams = (joules * factors.pue * intensity).to_exact();
         let (energy, first) = (booking.footprint.energy.total(), booking.footprint.co2e);
+        let actual_g = mean.map_or(0.0, |mean| (joules * factors.pue * mean.intensity).get());
+        let grams = GramsCo2e::new(covered * actual_g + (1.0 - covered) * first.grams().get()).to_exact();
         total += booking.footprint.energy;
         all.add(energy, first, grams);
         accounts.entry(booking.account.name()).or_default().add(energy, first, grams);
@@ -120,7 +117,8 @@ fn of<'a>(sweep: &'a SweepRow, bookings: &[BookingRow], actuals: &Actuals<'a>) -
     }
     let whole_j = total.joules().get();
     let covered = if whole_j > 0.0 { (1.0 - uncovered_j / whole_j).max(0.0) } else { 0.0 };
-    let grid = Spread::mix(&[(covered, Spread::HOURLY_INTENSITY), (1.0 - covered, Spread::YEARLY_INTENSITY)]);
+    let as_first = Spread::of_intensity(factors.kind);
+    let grid = Spread::mix(&[(covered, Spread::ACTUAL_INTENSITY), (1.0 - covered, as_first)]);
     let restated_g = all.restated.grams().get();
     let bounds = Interval::around(restated_g, Spread::with_grid(&total, factors, grid));
     Answer {
@@ -135,7 +133,11 @@ fn of<'a>(sweep: &'a SweepRow, bookings: &[BookingRow], actuals: &Actuals<'a>) -
         restated_low_g: bounds.low,
         restated_high_g: bounds.high,
         covered,
-        first_g_per_kwh: factors.intensity.get(),
+        first_g_per_kwh: if whole_j > 0.0 {
+            all.first.grams().get() / (total.joules().kwh() * factors.pue.get())
+        } else {
+            factors.intensity.get()
+        },
         restated_g_per_kwh: (covered_j > 0.0).then(|| weighed / covered_j),
         accounts,
         trials: trials.into_iter().map(|(trial, sums)| OfTrial { trial, sums }).collect(),

@@ -105,7 +105,7 @@ fn steps_table(record: &SweepRecord, steps: &[&StepRow], terminal: Terminal) -> 
             |name: &String| step.metrics.get(name).map_or("-".to_owned(), |held| words::metric(name, *held));
         let mut cells = vec![step.step.to_string()];
         cells.extend(names.iter().map(metric));
-        cells.extend([energy(step.footprint.energy.total()), step.attempt.to_string()]);
+        cells.extend([energy(step.energy), step.attempt.to_string()]);
         cells
     });
     table(&header, rows.collect(), &vec![Align::Right; header.len()], terminal)
@@ -151,7 +151,7 @@ fn as_json(record: &SweepRecord, row: &TrialRow, steps: &[&StepRow]) -> String {
     json::document(&Shown {
         schema: SCHEMA,
         sweep: record.sweep.id,
-        trial: TrialJson::of(row),
+        trial: TrialJson::of(row, &crate::hardware::by_trial(record)),
         attempts: attempts_of(record, row.id).map(attempt_json).collect(),
         steps: steps.iter().map(|step| step_json(step)).collect(),
         decisions: record
@@ -189,8 +189,8 @@ fn step_json(row: &StepRow) -> StepJson {
         attempt: row.attempt,
         step: row.step,
         metrics: json::metrics(&row.metrics),
-        energy_uj: row.footprint.energy.total().get(),
-        co2e_g: row.footprint.co2e.grams().get(),
+        energy_uj: row.energy.get(),
+        co2e_g: row.co2e.grams().get(),
         at_ms: row.at,
     }
 }
@@ -207,8 +207,8 @@ fn as_csv(steps: &[&StepRow]) -> String {
             let mut cells = vec![step.attempt.to_string(), step.step.to_string()];
             cells.extend(names.iter().map(|name| metric(name).unwrap_or_default()));
             cells.extend([
-                step.footprint.energy.total().get().to_string(),
-                step.footprint.co2e.grams().get().to_string(),
+                step.energy.get().to_string(),
+                step.co2e.grams().get().to_string(),
                 step.at.0.to_string(),
             ]);
             cells

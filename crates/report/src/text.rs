@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use gramwise_carbon::{GramsCo2e, Interval, Microjoules, Quality};
+use gramwise_carbon::{GramsCo2e, Interval, LIFE_YEARS, Microjoules, Quality};
 use gramwise_model::CO2E;
 use gramwise_model::rows::{Account, SweepRecord, TrialRow};
 
 use crate::output::Screen;
 use crate::units::{duration, energy, grams, number, share};
-use crate::{Align, ByProvenance, Grid, Report, Terminal, calendar, pareto, table, words};
+use crate::{
+    Align, ByComponent, ByProvenance, Hardware, Report, Terminal, calendar, grid, pareto, table, words,
+};
 
 /// So many rows of the front, so that all stays on one screen.
 const FRONT_ROWS: usize = 8;
@@ -22,9 +24,7 @@ pub fn report_text(report: &Report, record: &SweepRecord, terminal: Terminal) ->
     found(&mut screen, report, record);
     front(&mut screen, record, terminal);
     cost(&mut screen, report);
-    for grid in &report.grid {
-        grid_and_zone(&mut screen, grid, "carbon: {zone: FR}");
-    }
+    grid::say(&mut screen, &report.grid, "carbon: {zone: FR}");
     pue(&mut screen, report.pue, report.pue_stated);
     pruning(&mut screen, report);
     screen.blank();
@@ -143,10 +143,19 @@ fn cost(screen: &mut Screen, report: &Report) {
     }
     let bounds = Interval { low: report.co2e_low_g, high: report.co2e_high_g };
     burnt(screen, Microjoules::new(report.energy_uj), report.co2e_g, bounds);
-    match report.embodied_g {
-        Some(embodied) => screen.more(&format!("{} embodied in the hardware", mass(embodied))),
-        None => screen.more("embodied in the hardware: unknown, not accounted yet"),
+    match &report.embodied {
+        Some(Hardware { g, low_g, high_g, trial_g: _, unknown }) => {
+            let [g, low, high] = [*g, *low_g, *high_g].map(mass);
+            screen.more(&format!(
+                "beside it, {g} for making the graphics cards ({low} to {high}, over {LIFE_YEARS} years)"
+            ));
+            if !unknown.is_empty() {
+                screen.more(&format!("no figure for making {}", unknown.join(", ")));
+            }
+        }
+        None => screen.more("making the hardware: unknown"),
     }
+    components(screen, report.energy_by_component);
     quality(screen, report.quality, report.energy_by_provenance);
     if report.other_tenants.energy_uj > 0 {
         let other = energy(Microjoules::new(report.other_tenants.energy_uj));
@@ -161,6 +170,17 @@ pub(crate) fn burnt(screen: &mut Screen, amount: Microjoules, co2e_g: f64, bound
     screen.say("CO2e", &format!("{co2e} of operation (between {low} and {high} at about 95 %)"));
 }
 
+/// What burnt it.
+pub(crate) fn components(screen: &mut Screen, parts: ByComponent) {
+    let ByComponent { gpu_uj, cpu_uj, memory_uj, rest_uj } = parts;
+    let total = gpu_uj + cpu_uj + memory_uj + rest_uj;
+    let parts = [("GPU", gpu_uj), ("CPU", cpu_uj), ("memory", memory_uj), ("rest of the node", rest_uj)];
+    let parts = parts.iter().filter(|(_, part)| *part > 0);
+    let words: Vec<String> =
+        parts.map(|(name, part)| format!("{name} {}", share(*part as f64, total as f64))).collect();
+    screen.say("burnt by", &words.join(", "));
+}
+
 /// The label with its meaning, and how much of each kind there is.
 pub(crate) fn quality(screen: &mut Screen, quality: Quality, parts: ByProvenance) {
     let ByProvenance { measured_uj, modelled_uj, estimated_uj } = parts;
@@ -173,24 +193,9 @@ pub(crate) fn quality(screen: &mut Screen, quality: Quality, parts: ByProvenance
     );
 }
 
-/// The intensity with its source; a hint at how to state the zone where none was.
-pub(crate) fn grid_and_zone(screen: &mut Screen, grid: &Grid, hint: &str) {
-    screen.say("grid", &grid_line(grid));
-    if !grid.zone_stated {
-        screen.more("no zone was stated, so the world's mean was used");
-        screen.hint(hint);
-    }
-}
-
 pub(crate) fn pue(screen: &mut Screen, pue: f64, is_stated: bool) {
     let source = if is_stated { "as stated" } else { "not stated: no facility is counted" };
     screen.say("PUE", &format!("{} ({source})", number(pue)));
-}
-
-fn grid_line(grid: &Grid) -> String {
-    let Grid { zone, g_per_kwh, source, year, basis, yearly, zone_stated: _ } = grid;
-    let kind = if *yearly { "mean of" } else { "of the hour," };
-    format!("{zone} {} g/kWh, {kind} {year} ({source}; {basis})", number(*g_per_kwh))
 }
 
 fn pruning(screen: &mut Screen, report: &Report) {

@@ -1,5 +1,7 @@
 //! The list of a sweep's trials.
 
+use std::collections::BTreeMap;
+
 use gramwise_carbon::Quality;
 use gramwise_model::rows::{SweepRecord, TrialRow, TrialState, Verdict};
 use gramwise_model::{Because, CO2E, TrialId};
@@ -7,7 +9,7 @@ use serde::Serialize;
 
 use crate::json::{self, Plain};
 use crate::units::grams;
-use crate::{Align, Format, Terminal, csv, table, words};
+use crate::{Align, ByComponent, Format, Terminal, csv, hardware, table, words};
 
 /// All trials of a sweep by number: one row each, one JSON object each, or their bare numbers.
 pub fn trials(record: &SweepRecord, format: Format, terminal: Terminal) -> String {
@@ -19,7 +21,10 @@ pub fn trials(record: &SweepRecord, format: Format, terminal: Terminal) -> Strin
 pub(crate) fn list(record: &SweepRecord, rows: &[&TrialRow], format: Format, terminal: Terminal) -> String {
     match format {
         Format::Table => as_table(record, rows, terminal),
-        Format::Json => json::document(&rows.iter().map(|row| TrialJson::of(row)).collect::<Vec<_>>()),
+        Format::Json => {
+            let hardware = hardware::by_trial(record);
+            json::document(&rows.iter().map(|row| TrialJson::of(row, &hardware)).collect::<Vec<_>>())
+        }
         Format::Csv => as_csv(rows),
         Format::Value => rows.iter().map(|row| row.id.to_string() + "\n").collect(),
     }
@@ -35,7 +40,9 @@ pub(crate) struct TrialJson<'a> {
     step: u64,
     energy_uj: u64,
     energy_j: f64,
+    energy_by_component: ByComponent,
     co2e_g: f64,
+    embodied_g: Option<f64>,
     quality: Quality,
     attempts: u32,
     lost_energy_uj: u64,
@@ -46,7 +53,7 @@ pub(crate) struct TrialJson<'a> {
 }
 
 impl<'a> TrialJson<'a> {
-    pub(crate) fn of(row: &'a TrialRow) -> Self {
+    pub(crate) fn of(row: &'a TrialRow, hardware: &BTreeMap<TrialId, f64>) -> Self {
         Self {
             trial: row.id,
             state: row.state,
@@ -55,7 +62,9 @@ impl<'a> TrialJson<'a> {
             step: row.step,
             energy_uj: row.booked.energy.total().get(),
             energy_j: row.booked.energy.joules().get(),
+            energy_by_component: ByComponent::of(&row.booked.energy),
             co2e_g: row.booked.co2e.grams().get(),
+            embodied_g: hardware.get(&row.id).copied(),
             quality: row.booked.energy.quality(),
             attempts: row.attempts,
             lost_energy_uj: row.lost.energy.total().get(),

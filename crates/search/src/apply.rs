@@ -29,7 +29,11 @@ pub fn apply(state: &mut State, fact: &Fact) {
         Fact::SweepResumed { sweep, away_ms } => {
             state.sweeps.get_mut(sweep).expect(CREATED).away += Duration::from_millis(*away_ms);
         }
-        Fact::WorkerJoined { sweep, worker, description: _, at } => {
+        Fact::IntensityStated { sweep, stated, at: _ } => {
+            let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
+            sweep.factors = sweep.factors.with(stated);
+        }
+        Fact::WorkerJoined { sweep, worker, description: _, gpus: _, at } => {
             state.workers.insert(worker.clone(), Worker::joined(*sweep, *at));
         }
         Fact::WorkerGone { sweep: _, worker } => {

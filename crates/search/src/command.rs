@@ -1,13 +1,14 @@
 //! What is asked of the core, and how it refuses.
 
-use gramwise_carbon::CarbonFactors;
-use gramwise_model::work::Report;
+use gramwise_carbon::{CarbonFactors, StatedIntensity};
+use gramwise_model::work::{Card, Report};
 use gramwise_model::{SweepId, SweepSpec, WorkerId};
 
 use crate::strategy::EarlierTrial;
 
 /// Something asked for.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most commands are reports, and one is held at a time")]
 pub enum Command {
     /// Begin a sweep.
     Submit {
@@ -25,12 +26,21 @@ pub enum Command {
         /// The sweep.
         sweep: SweepId,
     },
+    /// Somebody told the grid's intensity.
+    StateIntensity {
+        /// The sweep.
+        sweep: SweepId,
+        /// The intensity and where it is from.
+        stated: StatedIntensity,
+    },
     /// A worker has a free slot and asks for one trial.
     Ask {
         /// The worker.
         worker: WorkerId,
         /// Host, processor and GPUs, for people.
         description: String,
+        /// Its graphics cards.
+        gpus: Vec<Card>,
         /// The worker's number of this question, rising; asked again, the answer is the same.
         request: u64,
         /// GPUs not leased, by UUID.

@@ -39,8 +39,16 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             let away_ms = u64::try_from(now.since(left).as_millis()).unwrap_or(u64::MAX);
             Ok(vec![Fact::SweepResumed { sweep: sweep.id, away_ms }])
         }
-        Command::Ask { worker, description, request, free_gpus } => {
-            ask::decide_ask(state, &ask::Question { worker, description, request: *request, free_gpus }, now)
+        Command::StateIntensity { sweep, stated } => {
+            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            let is_news =
+                sweep.factors.stated() != *stated && !matches!(sweep.phase, SweepPhase::Ended { .. });
+            let fact = Fact::IntensityStated { sweep: sweep.id, stated: stated.clone(), at: now };
+            Ok(if is_news { vec![fact] } else { Vec::new() })
+        }
+        Command::Ask { worker, description, gpus, request, free_gpus } => {
+            let question = ask::Question { worker, description, gpus, request: *request, free_gpus };
+            ask::decide_ask(state, &question, now)
         }
         Command::Report(report) => report::decide_report(state, report, now),
         Command::Judge { worker } => Ok(judge::decide_judge(state, worker, now)),

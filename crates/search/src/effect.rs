@@ -46,6 +46,7 @@ pub fn effect(before: &State, fact: &Fact) -> Option<Effect> {
         Fact::SweepEnded { sweep, .. } => Some(Effect::Ended { sweep: *sweep }),
         Fact::SweepSubmitted { .. }
         | Fact::SweepResumed { .. }
+        | Fact::IntensityStated { .. }
         | Fact::WorkerJoined { .. }
         | Fact::WorkerGone { .. }
         | Fact::TrialProposed { .. }

@@ -1,7 +1,8 @@
 //! What happened. Facts are the only thing that is kept; everything else is a view of them.
 
-use gramwise_carbon::{CarbonFactors, Energy, Footprint, GramsCo2e, Joules};
+use gramwise_carbon::{CarbonFactors, Energy, Footprint, GramsCo2e, Joules, StatedIntensity};
 use gramwise_model::rows::{Account, Outcome, Verdict};
+use gramwise_model::work::Card;
 use gramwise_model::{AttemptId, Because, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,10 @@ use crate::strategy::{EarlierTrial, Launch};
 /// or removed, and a new field has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most facts are of the largest kind, and few are held at a time"
+)]
 pub enum Fact {
     /// A sweep began.
     SweepSubmitted {
@@ -35,6 +40,15 @@ pub enum Fact {
         /// Milliseconds since it was last heard of: they do not count as its wall time.
         away_ms: u64,
     },
+    /// The grid's intensity changed, as far as is known: what is burnt from here on becomes grams by it.
+    IntensityStated {
+        /// The sweep.
+        sweep: SweepId,
+        /// The intensity and where it is from.
+        stated: StatedIntensity,
+        /// When.
+        at: Timestamp,
+    },
     /// A worker asked for work for the first time.
     WorkerJoined {
         /// The sweep it serves.
@@ -43,6 +57,9 @@ pub enum Fact {
         worker: WorkerId,
         /// Its host, processor and GPUs, for people.
         description: String,
+        /// Its graphics cards.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gpus: Vec<Card>,
         /// When.
         at: Timestamp,
     },
@@ -230,6 +247,7 @@ impl Fact {
         match self {
             Self::SweepSubmitted { sweep, .. }
             | Self::SweepResumed { sweep, .. }
+            | Self::IntensityStated { sweep, .. }
             | Self::WorkerJoined { sweep, .. }
             | Self::WorkerGone { sweep, .. }
             | Self::TrialProposed { sweep, .. }
@@ -251,6 +269,7 @@ impl Fact {
         match self {
             Self::SweepSubmitted { .. } => "sweep_submitted",
             Self::SweepResumed { .. } => "sweep_resumed",
+            Self::IntensityStated { .. } => "intensity_stated",
             Self::WorkerJoined { .. } => "worker_joined",
             Self::WorkerGone { .. } => "worker_gone",
             Self::TrialProposed { .. } => "trial_proposed",

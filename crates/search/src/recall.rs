@@ -66,9 +66,8 @@ fn path(steps: &[StepRow], factors: &CarbonFactors) -> BTreeMap<u64, Step> {
             attempt = row.attempt;
             path.split_off(&row.step);
         }
-        // Its energy, as grams where the new sweep runs.
-        let energy = row.footprint.energy;
-        let footprint = Footprint { energy, co2e: factors.co2e(&energy) };
+        // Its energy, as grams where the new sweep runs. Nothing looks at the energy itself.
+        let footprint = Footprint { co2e: factors.co2e(row.energy.joules()), ..Footprint::ZERO };
         path.insert(row.step, Step { metrics: row.metrics.clone(), footprint });
     }
     path

@@ -214,9 +214,21 @@ impl Sweep {
         self.accounts.values().fold(Footprint::ZERO, |sum, balance| sum + *balance)
     }
 
-    /// The grid's and facility's factors applied to a total.
-    pub fn footprint(&self, total: Energy) -> Footprint {
-        Footprint { energy: total, co2e: self.factors.co2e(&total) }
+    /// A later total of something: what was burnt since an earlier one becomes grams by the intensity of now. `None` where any part
+    /// of the energy fell. Each step is rounded to the nanogram by itself, to the nearest: a million of them are off by a microgram.
+    pub fn grown(&self, earlier: &Footprint, total: Energy) -> Option<Footprint> {
+        let added = total.since(&earlier.energy)?;
+        Some(Footprint { energy: total, co2e: earlier.co2e + self.factors.co2e(added.joules()) })
+    }
+
+    /// The total at a moment near one that is known, before it or after.
+    pub(crate) fn near(&self, known: &Footprint, total: Energy) -> Footprint {
+        let less = || {
+            let less = known.energy.since(&total)?;
+            let co2e = known.co2e.checked_sub(self.factors.co2e(less.joules())).unwrap_or_default();
+            Some(Footprint { energy: total, co2e })
+        };
+        self.grown(known, total).or_else(less).unwrap_or(*known)
     }
 
     /// Trials that ran to their end.

@@ -148,6 +148,7 @@ impl Cluster {
         self.command(&Command::Ask {
             worker: worker.clone(),
             description: "simulated".to_owned(),
+            gpus: Vec::new(),
             request,
             free_gpus: Vec::new(),
         })?;

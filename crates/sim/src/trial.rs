@@ -1,6 +1,6 @@
 //! Training that follows a formula.
 
-use gramwise_carbon::{Energy, Microjoules, Provenance};
+use gramwise_carbon::{Component, Energy, Microjoules, Provenance};
 use gramwise_model::{Config, Metric, Metrics, Value};
 
 /// How one configuration trains: error `floor + height * step^-rate`, at a constant power.
@@ -49,6 +49,6 @@ impl Training {
 
     /// What it burns in `steps` steps.
     pub(crate) fn energy(&self, steps: u64) -> Energy {
-        Energy::new(Microjoules::new(self.uj_per_step * steps), Provenance::Measured)
+        Energy::new(Component::Gpu, Microjoules::new(self.uj_per_step * steps), Provenance::Measured)
     }
 }

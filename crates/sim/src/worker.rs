@@ -1,6 +1,6 @@
 //! A worker made of numbers.
 
-use gramwise_carbon::{Energy, Microjoules, Provenance};
+use gramwise_carbon::{Component, Energy, Microjoules, Provenance};
 use gramwise_model::work::{Assignment, AttemptEnd, AttemptReport, EndKind, Instruction, Report, StepReport};
 use gramwise_model::{AttemptId, WorkerId};
 
@@ -67,7 +67,8 @@ impl SimWorker {
 
     /// Lets time go by.
     pub(crate) fn work(&mut self, ms: u64) {
-        self.idle += Energy::new(Microjoules::new(IDLE_UJ_PER_MS * ms), Provenance::Modelled);
+        self.idle +=
+            Energy::new(Component::Memory, Microjoules::new(IDLE_UJ_PER_MS * ms), Provenance::Modelled);
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.ended.is_none()) {
             attempt.ms += ms;
             while attempt.ended.is_none() && attempt.ms >= attempt.training.step_ms {

@@ -1,17 +1,19 @@
 //! How one fact changes the tables that are read. The only writer of every table but `journal`.
 
-use gramwise_carbon::{CarbonFactors, Energy, Footprint};
+use std::sync::LazyLock;
+
+use gramwise_carbon::{CarbonFactors, Footprint};
 use gramwise_model::rows::{Account, TrialState};
 use gramwise_model::{AttemptId, SweepId, Timestamp};
 use gramwise_search::{Fact, Next};
 use rusqlite::{Transaction, params};
 
 use crate::Error;
-use crate::values::{from_json, int, json, word};
+use crate::values::{ENERGY, energy_columns, energy_values, from_json, int, json, word};
 
 /// Empties all projected tables.
 pub(crate) fn clear(transaction: &Transaction<'_>) -> Result<(), Error> {
-    for table in ["ledger_entry", "decision", "step", "attempt", "trial", "host", "sweep"] {
+    for table in ["ledger_entry", "decision", "step", "attempt", "trial", "host", "intensity", "sweep"] {
         transaction.execute(&format!("DELETE FROM {table}"), [])?;
     }
     Ok(())
@@ -31,14 +33,23 @@ pub(crate) fn project(
     };
     let book = |entry: &Entry<'_>| entry.insert(transaction, seq, written_at);
     match fact {
-        Fact::SweepSubmitted { sweep, spec, factors, earlier: _, by, at } => run(
-            "INSERT INTO sweep (id, name, state, submitted_by, submitted_at_ms, spec, factors)
-             VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6)",
-            params![sweep.0, spec.name, by, int(at.0), json(spec), json(factors)],
-        ),
-        Fact::WorkerJoined { sweep, worker, description, at: _ } => run(
-            "INSERT INTO host (sweep, worker, description) VALUES (?1, ?2, ?3)",
-            params![sweep.0, worker.0, description],
+        Fact::SweepSubmitted { sweep, spec, factors, earlier: _, by, at } => {
+            run(
+                "INSERT INTO sweep (id, name, state, submitted_by, submitted_at_ms, spec, factors)
+                 VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6)",
+                params![sweep.0, spec.name, by, int(at.0), json(spec), json(factors)],
+            )?;
+            state_intensity(transaction, *sweep, factors, *at)
+        }
+        Fact::IntensityStated { sweep, stated, at } => {
+            let factors = factors(transaction, *sweep)?.with(stated);
+            run("UPDATE sweep SET factors = ?2 WHERE id = ?1", params![sweep.0, json(&factors)])?;
+            state_intensity(transaction, *sweep, &factors, *at)
+        }
+        Fact::WorkerJoined { sweep, worker, description, gpus, at } => run(
+            "INSERT INTO host (sweep, worker, description, gpus, joined_at_ms, heard_at_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+            params![sweep.0, worker.0, description, json(gpus), int(at.0)],
         ),
         Fact::SweepResumed { .. } | Fact::WorkerGone { .. } | Fact::ModelFitted { .. } => Ok(()),
         Fact::TrialProposed { sweep, trial, config, seed: _, because } => run(
@@ -56,14 +67,17 @@ pub(crate) fn project(
             )
         }
         Fact::StepReported { attempt, step, metrics, footprint, at } => {
-            let Energy { measured, modelled, estimated } = footprint.energy;
             run(
-                "INSERT OR REPLACE INTO step
-                 (sweep, trial, attempt, step, metrics, measured_uj, modelled_uj, estimated_uj, co2e_ng, at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT OR REPLACE INTO step (sweep, trial, attempt, step, metrics, energy_uj, co2e_ng, at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![
-                    attempt.sweep.0, attempt.trial.0, attempt.number, int(*step), json(metrics),
-                    int(measured.get()), int(modelled.get()), int(estimated.get()), int(footprint.co2e.get()),
+                    attempt.sweep.0,
+                    attempt.trial.0,
+                    attempt.number,
+                    int(*step),
+                    json(metrics),
+                    int(footprint.energy.total().get()),
+                    int(footprint.co2e.get()),
                     int(at.0)
                 ],
             )?;
@@ -79,24 +93,13 @@ pub(crate) fn project(
             book(&Entry { account: *from, amount: *amount, sign: -1, of: Of::Attempt(*attempt) })?;
             book(&Entry { account: *to, amount: *amount, sign: 1, of: Of::Attempt(*attempt) })
         }
-        Fact::HostMetered { sweep, worker, seq: _, idle, overhead, total, other, .. } => {
+        Fact::HostMetered { sweep, worker, seq: _, idle, overhead, total, other, at, .. } => {
             let of = Of::Host(*sweep, &worker.0);
             book(&Entry { account: Account::Idle, amount: *idle, sign: 1, of })?;
             book(&Entry { account: Account::Overhead, amount: *overhead, sign: 1, of })?;
             run(
-                "UPDATE host SET measured_uj = ?3, modelled_uj = ?4, estimated_uj = ?5,
-                 other_measured_uj = ?6, other_modelled_uj = ?7, other_estimated_uj = ?8
-                 WHERE sweep = ?1 AND worker = ?2",
-                params![
-                    sweep.0,
-                    worker.0,
-                    int(total.measured.get()),
-                    int(total.modelled.get()),
-                    int(total.estimated.get()),
-                    int(other.measured.get()),
-                    int(other.modelled.get()),
-                    int(other.estimated.get())
-                ],
+                "UPDATE host SET total = ?3, other = ?4, heard_at_ms = ?5 WHERE sweep = ?1 AND worker = ?2",
+                params![sweep.0, worker.0, json(total), json(other), int(at.0)],
             )
         }
         Fact::Decided { attempt, step, verdict, launch: _, because, next } => {
@@ -176,33 +179,65 @@ impl Entry<'_> {
             Of::Attempt(id) => (id.sweep, Some(id.trial.0), Some(id.number), None),
             Of::Host(sweep, worker) => (sweep, None, None, Some(worker)),
         };
-        let factors: String = transaction
-            .prepare_cached("SELECT factors FROM sweep WHERE id = ?1")?
-            .query_row([sweep.0], |row| row.get(0))?;
-        let factors: CarbonFactors = from_json(&factors)?;
-        let Energy { measured, modelled, estimated } = self.amount.energy;
-        transaction
-            .prepare_cached(
-                "INSERT INTO ledger_entry
-                 (fact, sweep, account, trial, attempt, worker, measured_uj, modelled_uj, estimated_uj, co2e_ng,
-                  intensity_g_per_kwh, pue, at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-            )?
-            .execute(params![
-                seq,
-                sweep.0,
-                self.account.name(),
-                trial,
-                attempt,
-                worker,
-                self.sign * int(measured.get()),
-                self.sign * int(modelled.get()),
-                self.sign * int(estimated.get()),
-                self.sign * int(self.amount.co2e.get()),
-                factors.intensity.get(),
-                factors.pue.get(),
-                int(at.0)
-            ])?;
+        let factors = factors(transaction, sweep)?;
+        let mut statement = transaction.prepare_cached(insertion())?;
+        let known = params![
+            seq,
+            sweep.0,
+            self.account.name(),
+            trial,
+            attempt,
+            worker,
+            self.sign * int(self.amount.co2e.get()),
+            factors.intensity.get(),
+            factors.pue.get(),
+            int(at.0)
+        ];
+        for (place, value) in known.iter().enumerate() {
+            statement.raw_bind_parameter(place + 1, value)?;
+        }
+        for (place, value) in energy_values(&self.amount.energy).into_iter().enumerate() {
+            statement.raw_bind_parameter(known.len() + place + 1, self.sign * value)?;
+        }
+        statement.raw_execute()?;
         Ok(())
     }
+}
+
+fn insertion() -> &'static str {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let columns = energy_columns(str::to_owned);
+        let places: Vec<String> = (1..=10 + ENERGY.len()).map(|place| format!("?{place}")).collect();
+        format!(
+            "INSERT INTO ledger_entry
+             (fact, sweep, account, trial, attempt, worker, co2e_ng, intensity_g_per_kwh, pue, at_ms, {columns})
+             VALUES ({})",
+            places.join(", ")
+        )
+    });
+    &SQL
+}
+
+/// How a sweep's energy becomes grams now.
+fn factors(transaction: &Transaction<'_>, sweep: SweepId) -> Result<CarbonFactors, Error> {
+    let factors: String = transaction
+        .prepare_cached("SELECT factors FROM sweep WHERE id = ?1")?
+        .query_row([sweep.0], |row| row.get(0))?;
+    from_json(&factors)
+}
+
+fn state_intensity(
+    transaction: &Transaction<'_>,
+    sweep: SweepId,
+    factors: &CarbonFactors,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let CarbonFactors { intensity, kind, source, basis, year, .. } = factors;
+    transaction
+        .prepare_cached(
+            "INSERT INTO intensity (sweep, at_ms, g_per_kwh, kind, source, basis, year)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![sweep.0, int(at.0), intensity.get(), kind.name(), source, basis, year])?;
+    Ok(())
 }

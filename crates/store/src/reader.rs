@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use gramwise_carbon::Footprint;
+use gramwise_carbon::{Footprint, Microjoules, Nanograms};
 use gramwise_model::rows::{
-    Account, AccountRow, AttemptRow, BookingRow, DecisionRow, HostRow, StepRow, SweepRecord, SweepRow,
-    TrialRow, TrialState,
+    Account, AccountRow, AttemptRow, BookingRow, DecisionRow, HostRow, IntensityRow, StepRow, SweepRecord,
+    SweepRow, TrialRow, TrialState,
 };
 use gramwise_model::{SweepId, Timestamp, TrialId, WorkerId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use crate::paths::beside;
-use crate::values::{energy, footprint, from_json, from_word, uint};
+use crate::values::{ENERGY, energy_columns, footprint, from_json, from_word, uint};
 use crate::{Error, schema};
 
-/// Sums of the ledger's four amounts, in the order that [`footprint`] reads.
-const SUMS: &str = "coalesce(sum(measured_uj), 0), coalesce(sum(modelled_uj), 0), \
-                    coalesce(sum(estimated_uj), 0), coalesce(sum(co2e_ng), 0)";
+/// Sums of the ledger's amounts, in the order that [`footprint`] reads.
+fn sums() -> String {
+    let energy = energy_columns(|column| format!("coalesce(sum({column}), 0)"));
+    format!("{energy}, coalesce(sum(co2e_ng), 0)")
+}
 
 /// A database opened for reading. Each question is one transaction: its rows belong to one moment.
 #[derive(Debug)]
@@ -89,7 +91,7 @@ impl Reader {
 
     /// What a sweep burnt in all accounts.
     pub fn total(&self, sweep: SweepId) -> Result<Footprint, Error> {
-        let sql = format!("SELECT {SUMS} FROM ledger_entry WHERE sweep = ?1");
+        let sql = format!("SELECT {} FROM ledger_entry WHERE sweep = ?1", sums());
         Ok(self.all(&sql, [sweep.0], |row| footprint(row, 0))?.pop().unwrap_or_default())
     }
 
@@ -104,6 +106,7 @@ impl Reader {
             attempts: self.attempts(sweep)?,
             accounts: self.accounts(sweep)?,
             hosts: self.hosts(sweep)?,
+            intensities: self.intensities(sweep)?,
             decisions: self.decisions(sweep)?,
             steps_reported: self.steps_reported(sweep)?,
         };
@@ -113,7 +116,7 @@ impl Reader {
 
     /// The steps of one trial, by attempt and step.
     pub fn steps(&self, sweep: SweepId, trial: TrialId) -> Result<Vec<StepRow>, Error> {
-        let sql = "SELECT attempt, step, metrics, at_ms, measured_uj, modelled_uj, estimated_uj, co2e_ng
+        let sql = "SELECT attempt, step, metrics, at_ms, energy_uj, co2e_ng
                    FROM step WHERE sweep = ?1 AND trial = ?2 ORDER BY attempt, step";
         self.all(sql, (sweep.0, trial.0), |row| {
             Ok(StepRow {
@@ -122,7 +125,8 @@ impl Reader {
                 step: uint(row.get(1)?)?,
                 metrics: from_json(&row.get::<_, String>(2)?)?,
                 at: Timestamp(uint(row.get(3)?)?),
-                footprint: footprint(row, 4)?,
+                energy: Microjoules::new(uint(row.get(4)?)?),
+                co2e: Nanograms::new(uint(row.get(5)?)?),
             })
         })
     }
@@ -131,7 +135,9 @@ impl Reader {
     pub fn bookings(&self, sweep: SweepId) -> Result<Vec<BookingRow>, Error> {
         // What is booked of an attempt, or of a host, was burnt since it was last heard of; at first, since its lease, or the
         // first lease on that host. A host tells of itself also when it has nothing to book.
-        let sql = "
+        let energy = energy_columns(|column| format!("entry.{column}"));
+        let sql = format!(
+            "
             WITH told AS (
                 SELECT seq,
                        lag(at_ms) OVER (
@@ -143,7 +149,7 @@ impl Reader {
                        WHERE moved.sweep = entry.sweep AND moved.trial = entry.trial
                          AND moved.attempt = entry.attempt AND moved.account = 'lost')
                    THEN 'lost' ELSE entry.account END,
-                   entry.trial, entry.measured_uj, entry.modelled_uj, entry.estimated_uj, entry.co2e_ng,
+                   entry.trial, {energy}, entry.co2e_ng,
                    coalesce(
                        told.before_ms,
                        attempt.leased_at_ms,
@@ -155,14 +161,15 @@ impl Reader {
             LEFT JOIN attempt
                 ON attempt.sweep = entry.sweep AND attempt.trial = entry.trial AND attempt.number = entry.attempt
             WHERE entry.sweep = ?1
-            ORDER BY entry.id";
-        self.all(sql, [sweep.0], |row| {
+            ORDER BY entry.id"
+        );
+        self.all(&sql, [sweep.0], |row| {
             Ok(BookingRow {
                 account: from_word(&row.get::<_, String>(0)?)?,
                 trial: row.get::<_, Option<u32>>(1)?.map(TrialId),
                 footprint: footprint(row, 2)?,
-                from: Timestamp(uint(row.get(6)?)?),
-                to: Timestamp(uint(row.get(7)?)?),
+                from: Timestamp(uint(row.get(3 + ENERGY.len())?)?),
+                to: Timestamp(uint(row.get(4 + ENERGY.len())?)?),
             })
         })
     }
@@ -188,7 +195,8 @@ impl Reader {
             })
         })?;
         let sql = format!(
-            "SELECT trial, account, {SUMS} FROM ledger_entry WHERE sweep = ?1 AND trial IS NOT NULL GROUP BY trial, account"
+            "SELECT trial, account, {} FROM ledger_entry WHERE sweep = ?1 AND trial IS NOT NULL GROUP BY trial, account",
+            sums()
         );
         let sums = self.all(&sql, [sweep.0], |row| {
             Ok((row.get::<_, u32>(0)?, from_word::<Account>(&row.get::<_, String>(1)?)?, footprint(row, 2)?))
@@ -205,20 +213,21 @@ impl Reader {
     }
 
     fn attempts(&self, sweep: SweepId) -> Result<Vec<AttemptRow>, Error> {
-        let sql = "SELECT trial, number, worker, gpus, leased_at_ms, ended_at_ms, outcome,
-                   (SELECT count(*) FROM step s
-                    WHERE s.sweep = a.sweep AND s.trial = a.trial AND s.attempt = a.number),
-                   coalesce(sum_measured, 0), coalesce(sum_modelled, 0), coalesce(sum_estimated, 0),
-                   coalesce(sum_ng, 0), coalesce(lost_uj, 0) > 0
-                   FROM attempt a LEFT JOIN (
-                       SELECT trial AS of_trial, attempt AS of_attempt, sum(measured_uj) AS sum_measured,
-                              sum(modelled_uj) AS sum_modelled, sum(estimated_uj) AS sum_estimated,
-                              sum(co2e_ng) AS sum_ng,
-                              sum(CASE account WHEN 'lost' THEN measured_uj + modelled_uj + estimated_uj END) AS lost_uj
-                       FROM ledger_entry WHERE sweep = ?1 AND trial IS NOT NULL GROUP BY trial, attempt
-                   ) ON of_trial = a.trial AND of_attempt = a.number
-                   WHERE sweep = ?1 ORDER BY trial, number";
-        self.all(sql, [sweep.0], |row| {
+        let sum = energy_columns(|column| format!("sum({column}) AS {column}"));
+        let columns = energy_columns(str::to_owned);
+        let sql = format!(
+            "SELECT trial, number, worker, gpus, leased_at_ms, ended_at_ms, outcome,
+                    (SELECT count(*) FROM step s
+                     WHERE s.sweep = a.sweep AND s.trial = a.trial AND s.attempt = a.number),
+                    coalesce(lost_uj, 0) > 0, {columns}, coalesce(co2e_ng, 0)
+             FROM attempt a LEFT JOIN (
+                 SELECT trial AS of_trial, attempt AS of_attempt, {sum}, sum(co2e_ng) AS co2e_ng,
+                        sum(CASE account WHEN 'lost' THEN energy_uj END) AS lost_uj
+                 FROM ledger_entry WHERE sweep = ?1 AND trial IS NOT NULL GROUP BY trial, attempt
+             ) ON of_trial = a.trial AND of_attempt = a.number
+             WHERE sweep = ?1 ORDER BY trial, number"
+        );
+        self.all(&sql, [sweep.0], |row| {
             Ok(AttemptRow {
                 trial: TrialId(row.get(0)?),
                 number: row.get(1)?,
@@ -228,14 +237,14 @@ impl Reader {
                 ended_at: row.get::<_, Option<i64>>(5)?.map(uint).transpose()?.map(Timestamp),
                 outcome: row.get::<_, Option<String>>(6)?.map(|text| from_json(&text)).transpose()?,
                 steps: uint(row.get(7)?)?,
-                footprint: footprint(row, 8)?,
-                account: if row.get(12)? { Account::Lost } else { Account::Trial },
+                footprint: footprint(row, 9)?,
+                account: if row.get(8)? { Account::Lost } else { Account::Trial },
             })
         })
     }
 
     fn accounts(&self, sweep: SweepId) -> Result<Vec<AccountRow>, Error> {
-        let sql = format!("SELECT {SUMS} FROM ledger_entry WHERE sweep = ?1 AND account = ?2");
+        let sql = format!("SELECT {} FROM ledger_entry WHERE sweep = ?1 AND account = ?2", sums());
         Account::ALL
             .into_iter()
             .map(|account| {
@@ -246,14 +255,37 @@ impl Reader {
     }
 
     fn hosts(&self, sweep: SweepId) -> Result<Vec<HostRow>, Error> {
-        let sql = "SELECT worker, description, measured_uj, modelled_uj, estimated_uj,
-                   other_measured_uj, other_modelled_uj, other_estimated_uj FROM host WHERE sweep = ?1 ORDER BY worker";
+        let sql = "SELECT worker, description, total, other, gpus, joined_at_ms, heard_at_ms
+                   FROM host WHERE sweep = ?1 ORDER BY worker";
         self.all(sql, [sweep.0], |row| {
             Ok(HostRow {
                 worker: WorkerId(row.get(0)?),
                 description: row.get(1)?,
-                total: energy(row, 2)?,
-                other: energy(row, 5)?,
+                total: from_json(&row.get::<_, String>(2)?)?,
+                other: from_json(&row.get::<_, String>(3)?)?,
+                gpus: from_json(&row.get::<_, String>(4)?)?,
+                joined_at: Timestamp(uint(row.get(5)?)?),
+                heard_at: Timestamp(uint(row.get(6)?)?),
+            })
+        })
+    }
+
+    /// What the intensity was stated to be, in order of the first time, and how much was booked under each.
+    fn intensities(&self, sweep: SweepId) -> Result<Vec<IntensityRow>, Error> {
+        let sql = "SELECT min(at_ms), g_per_kwh, kind, source, basis, year, count(*),
+                          (SELECT coalesce(sum(energy_uj), 0) FROM ledger_entry
+                           WHERE sweep = ?1 AND intensity_g_per_kwh = g_per_kwh)
+                   FROM intensity WHERE sweep = ?1 GROUP BY g_per_kwh, kind, source, basis, year ORDER BY min(rowid)";
+        self.all(sql, [sweep.0], |row| {
+            Ok(IntensityRow {
+                at: Timestamp(uint(row.get(0)?)?),
+                g_per_kwh: row.get(1)?,
+                kind: from_word(&row.get::<_, String>(2)?)?,
+                source: row.get(3)?,
+                basis: row.get(4)?,
+                year: row.get(5)?,
+                statements: uint(row.get(6)?)?,
+                energy: Microjoules::new(uint(row.get(7)?)?),
             })
         })
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{Energy, Microjoules, Provenance};
+use gramwise_carbon::{Energy, Microjoules};
 use gramwise_meter::{ConsumerId, HostSnapshot};
 use gramwise_model::work::{AttemptEnd, AttemptReport, Report, StepReport};
 use gramwise_model::{AttemptId, WorkerId};
@@ -149,26 +149,25 @@ impl Outbox {
     }
 }
 
-/// `index` of `count` equal parts of an amount, each provenance by itself; the last part is the whole.
+/// `index` of `count` equal parts of an amount, each component and provenance by itself; the last part is the whole.
 fn part(whole: Energy, index: u64, count: u64) -> Energy {
     let share = |amount: Microjoules| {
         let product = u128::from(amount.get()) * u128::from(index) / u128::from(count.max(1));
         Microjoules::new(u64::try_from(product).unwrap_or(u64::MAX))
     };
-    Energy::new(share(whole.measured), Provenance::Measured)
-        + Energy::new(share(whole.modelled), Provenance::Modelled)
-        + Energy::new(share(whole.estimated), Provenance::Estimated)
+    whole.map(|part| part.map(share))
 }
 
 #[cfg(test)]
 mod tests {
+    use gramwise_carbon::{Component, Provenance};
     use gramwise_model::work::EndKind;
     use gramwise_model::{Metric, Metrics, SweepId, TrialId};
 
     use super::*;
 
     fn energy(uj: u64) -> Energy {
-        Energy::new(Microjoules::new(uj), Provenance::Measured)
+        Energy::new(Component::Gpu, Microjoules::new(uj), Provenance::Measured)
     }
 
     fn snapshot(uj: u64) -> HostSnapshot {

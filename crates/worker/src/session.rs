@@ -198,6 +198,11 @@ impl Session {
             request: self.request,
             description: described(inventory),
             free_gpus,
+            gpus: inventory
+                .gpus
+                .iter()
+                .map(|gpu| v1::Gpu { uuid: gpu.uuid.clone(), model: gpu.name.clone() })
+                .collect(),
         };
         let (mut client, events) = (self.client.clone(), self.events.clone());
         self.tasks.spawn(async move {

@@ -3,22 +3,21 @@
 use std::io::Write;
 
 use anyhow::Context;
-use gramwise_carbon::{CarbonFactors, Energy, zone_hint};
+use gramwise_carbon::Energy;
 use gramwise_meter::{HostMeter, MeterThread};
 use gramwise_report::{self as answers, MeteredCommand, Terminal};
 use gramwise_worker::attend::{Metered, metered};
 
-use super::doctor;
+use super::{doctor, grid};
 use crate::args::{Common, Form, MeterArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::{colour_on_stderr, terminal};
 
 /// Runs the command, and ends with its code.
 pub(super) fn meter(common: &Common, args: &MeterArgs) -> anyhow::Result<u8> {
-    let factors = CarbonFactors::yearly(args.zone.as_deref(), args.pue).map_err(|unknown| {
-        let hint = zone_hint(args.zone.as_deref().unwrap_or_default());
-        Failure::error(Exit::WrongInput, format!("{unknown}\nhint: {hint}"))
-    })?;
+    let began = grid::now();
+    // What is wrong with them is said before the command runs.
+    grid::check(&args.carbon)?;
     let meter = HostMeter::probe(&doctor::options(&args.devices))?;
     let known: Vec<String> = meter.inventory().gpus.iter().map(|gpu| gpu.uuid.clone()).collect();
     if let Some(unknown) = args.gpu.iter().find(|uuid| !known.contains(uuid)) {
@@ -42,6 +41,7 @@ pub(super) fn meter(common: &Common, args: &MeterArgs) -> anyhow::Result<u8> {
         .context("cannot start the runtime")?;
     let metered =
         runtime.block_on(metered(&args.command, &gpus, &meter)).context("cannot meter the command")?;
+    let factors = grid::factors(&args.carbon, &args.grid, (began, grid::now()))?;
     let Metered { code, took, before, after } = &metered;
     let meanwhile = |now: Energy, then: Energy| now.since(&then).unwrap_or_default();
     let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();

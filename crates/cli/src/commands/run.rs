@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use gramwise_carbon::CarbonFactors;
-use gramwise_coordinator::{Coordinator, Error};
+use gramwise_coordinator::{Coordinator, Error, Grid};
 use gramwise_meter::{HostMeter, MeterHandle, MeterThread};
 use gramwise_model::rows::{SweepRecord, SweepState, TrialState};
 use gramwise_model::{SweepId, SweepSpec, WorkerId};
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{check, doctor, report};
+use super::{check, doctor, grid, report};
 use crate::args::{Common, RunArgs};
 use crate::database;
 use crate::exit::{Exit, Failure};
@@ -26,6 +26,7 @@ use crate::progress::Progress;
 /// Runs a sweep to its end, or until Ctrl-C; then the same command resumes it.
 pub(super) fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
     let spec = check::overruled(check::read(&args.file, common.quiet)?, &args.methods)?;
+    let spec = grid::overruled(spec, &args.carbon)?;
     let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)?;
     let meter = HostMeter::probe(&doctor::options(&args.devices))?;
     enough_devices(&spec, &meter)?;
@@ -66,7 +67,8 @@ impl Work<'_> {
     async fn run(self, journal: Journal, meter: MeterHandle) -> anyhow::Result<Exit> {
         let listener =
             TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
-        let coordinator = Coordinator::start(journal, self.resumed, listener)?;
+        let grid = Grid { client: grid::client(&self.args.grid), every: self.args.intensity_every };
+        let coordinator = Coordinator::start(journal, self.resumed, listener, grid)?;
         let sweep = match self.resumed {
             Some(sweep) => sweep,
             None => self.submit(&coordinator).await?,

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{CarbonFactors, Energy, Footprint, Microjoules, Pue};
+use gramwise_carbon::{CarbonFactors, Component, Energy, Footprint, Microjoules, Provenance, Pue};
 use gramwise_model::rows::{
-    Account, AccountRow, AttemptRow, DecisionRow, HostRow, Outcome, StepRow, SweepRecord, SweepRow,
-    SweepState, TrialRow, TrialState, Verdict,
+    Account, AccountRow, AttemptRow, DecisionRow, HostRow, IntensityRow, Outcome, StepRow, SweepRecord,
+    SweepRow, SweepState, TrialRow, TrialState, Verdict,
 };
+use gramwise_model::work::Card;
 use gramwise_model::{
     Because, Comparison, Config, GainEstimate, Guard, Metric, Metrics, SweepId, SweepSpec, Timestamp,
     TrialId, Value, WorkerId,
@@ -50,12 +51,10 @@ pub(crate) fn factors() -> CarbonFactors {
 }
 
 pub(crate) fn burnt(measured: u64, modelled: u64, estimated: u64) -> Footprint {
-    let energy = Energy {
-        measured: Microjoules::new(measured),
-        modelled: Microjoules::new(modelled),
-        estimated: Microjoules::new(estimated),
-    };
-    Footprint { energy, co2e: factors().co2e(&energy) }
+    let energy = Energy::new(Component::Gpu, Microjoules::new(measured), Provenance::Measured)
+        + Energy::new(Component::Cpu, Microjoules::new(modelled), Provenance::Modelled)
+        + Energy::new(Component::Gpu, Microjoules::new(estimated), Provenance::Estimated);
+    Footprint { energy, co2e: factors().co2e(energy.joules()) }
 }
 
 pub(crate) fn estimate() -> GainEstimate {
@@ -248,6 +247,19 @@ pub(crate) fn record() -> SweepRecord {
             description: "gpu01, AMD EPYC 7543, 1 x NVIDIA A100".to_owned(),
             total,
             other,
+            gpus: vec![Card { uuid: "GPU-5f2c".to_owned(), model: "NVIDIA A100-SXM4-40GB".to_owned() }],
+            joined_at: START,
+            heard_at: Timestamp(START.0 + 723_000),
+        }],
+        intensities: vec![IntensityRow {
+            at: START,
+            g_per_kwh: factors().intensity.get(),
+            kind: factors().kind,
+            source: factors().source,
+            basis: factors().basis,
+            year: factors().year,
+            statements: 1,
+            energy: total.total(),
         }],
         decisions: decisions(),
         steps_reported: 167,
@@ -274,7 +286,8 @@ pub(crate) fn steps() -> Vec<StepRow> {
         attempt: 1,
         step: u64::from(step),
         metrics: metrics(Metric::Finite(0.9 / f64::from(step)), f64::from(step) * 8e-5, 11.0),
-        footprint: burnt(u64::from(step) * 500_000, u64::from(step) * 41_666, 0),
+        energy: burnt(u64::from(step) * 500_000, u64::from(step) * 41_666, 0).energy.total(),
+        co2e: burnt(u64::from(step) * 500_000, u64::from(step) * 41_666, 0).co2e,
         at: Timestamp(START.0 + 300_000 + u64::from(step) * 1000),
     };
     (1..=3).map(step).collect()

@@ -1,5 +1,6 @@
 //! A worker asks for a trial.
 
+use gramwise_model::work::Card;
 use gramwise_model::{AttemptId, Because, Timestamp, WorkerId};
 use rand::RngExt;
 
@@ -17,6 +18,7 @@ use crate::sweep_strategy::trial_id;
 pub(super) struct Question<'a> {
     pub(super) worker: &'a WorkerId,
     pub(super) description: &'a str,
+    pub(super) gpus: &'a [Card],
     pub(super) request: u64,
     pub(super) free_gpus: &'a [String],
 }
@@ -47,6 +49,7 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
             sweep: sweep.id,
             worker: asked.worker.clone(),
             description: asked.description.to_owned(),
+            gpus: asked.gpus.to_vec(),
             at: now,
         });
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{Energy, Microjoules};
+use gramwise_carbon::{Energy, Footprint, Microjoules};
 use gramwise_model::rows::{Outcome, Verdict};
 use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
 use gramwise_model::{AttemptId, Because, CO2E, Metric, RetryAction, Timestamp};
@@ -56,7 +56,8 @@ fn check_balance(state: &State, worker: &Worker, report: &Report) -> Result<(), 
 fn host_metered(sweep: &Sweep, worker: &Worker, report: &Report, now: Timestamp) -> Result<Fact, Refused> {
     let fell = || Refused::TotalFell(format!("worker {}", report.worker));
     let grown = |later: Energy, earlier: Energy| {
-        sweep.footprint(later).since(&sweep.footprint(earlier)).ok_or_else(fell)
+        let added = later.since(&earlier).ok_or_else(fell)?;
+        sweep.grown(&Footprint::ZERO, added).ok_or_else(fell)
     };
     report.total.since(&worker.total).ok_or_else(fell)?;
     report.other.since(&worker.other).ok_or_else(fell)?;
@@ -84,8 +85,9 @@ fn decide_attempt(
         // Nothing is known of it, so there is nothing to book it to; what it burnt made `check_balance` refuse.
         return Ok(Vec::new());
     };
-    let total = sweep.footprint(told.total);
-    let added = total.since(&attempt.total).ok_or_else(|| Refused::TotalFell(told.attempt.to_string()))?;
+    let fell = || Refused::TotalFell(told.attempt.to_string());
+    let total = sweep.grown(&attempt.total, told.total).ok_or_else(fell)?;
+    let added = total.since(&attempt.total).ok_or_else(fell)?;
     let mut facts = Vec::new();
     if !added.energy.is_zero() {
         facts.push(Fact::EmissionBooked { attempt: told.attempt, account: attempt.account, added, total });
@@ -95,7 +97,7 @@ fn decide_attempt(
     }
     // The trial as it will be once its steps are applied.
     let mut seen = trial.clone();
-    facts.extend(take_steps(sweep, &mut seen, told, now));
+    facts.extend(take_steps(sweep, &mut seen, (told, &attempt.total), now));
     if let Some(end) = &told.ended {
         let (outcome, next) = fate(sweep, &seen, end);
         facts.extend(over(told.attempt, (attempt.account, total), &outcome, next, now));
@@ -117,7 +119,12 @@ fn goes_beyond(sweep: &Sweep, told: &AttemptReport) -> bool {
 }
 
 /// Records the steps not heard of before, with what the trial burnt to reach each.
-fn take_steps(sweep: &Sweep, seen: &mut Trial, told: &AttemptReport, now: Timestamp) -> Vec<Fact> {
+fn take_steps(
+    sweep: &Sweep,
+    seen: &mut Trial,
+    (told, booked): (&AttemptReport, &Footprint),
+    now: Timestamp,
+) -> Vec<Fact> {
     let mut facts = Vec::new();
     // What a script does beyond the last step is burnt, but no result: trials are compared at the same step.
     for step in told.steps.iter().filter(|step| step.step <= sweep.spec.resource.max) {
@@ -125,7 +132,7 @@ fn take_steps(sweep: &Sweep, seen: &mut Trial, told: &AttemptReport, now: Timest
         if last.is_some_and(|last| step.step <= last) {
             continue;
         }
-        let footprint = seen.burnt_before(first.unwrap_or(step.step)) + sweep.footprint(step.total);
+        let footprint = seen.burnt_before(first.unwrap_or(step.step)) + sweep.near(booked, step.total);
         let mut metrics = step.metrics.clone();
         metrics.insert(CO2E.to_owned(), Metric::Finite(footprint.co2e.grams().get()));
         seen.record(told.attempt.number, step.step, Step { metrics: metrics.clone(), footprint });
@@ -188,7 +195,8 @@ fn leave(state: &State, worker: &Worker, report: &Report, now: Timestamp) -> Vec
     let mut facts = Vec::new();
     for id in worker.live.iter().filter(|id| told(id).is_none_or(|told| told.ended.is_none())) {
         if let Some((sweep, trial, attempt)) = state.attempt(*id) {
-            let burnt = told(id).map_or(attempt.total, |told| sweep.footprint(told.total));
+            let burnt =
+                told(id).and_then(|told| sweep.grown(&attempt.total, told.total)).unwrap_or(attempt.total);
             facts.extend(lose(*id, &trial.phase, (attempt.account, burnt), &Outcome::Interrupted, now));
         }
     }

@@ -54,9 +54,7 @@ CREATE TABLE step (
     attempt       INTEGER NOT NULL,
     step          INTEGER NOT NULL,
     metrics       TEXT    NOT NULL CHECK (json_valid(metrics)),
-    measured_uj   INTEGER NOT NULL,
-    modelled_uj   INTEGER NOT NULL,
-    estimated_uj  INTEGER NOT NULL,
+    energy_uj     INTEGER NOT NULL,
     co2e_ng       INTEGER NOT NULL,
     at_ms         INTEGER NOT NULL,
     PRIMARY KEY (sweep, trial, attempt, step)
@@ -75,17 +73,59 @@ CREATE TABLE decision (
 CREATE INDEX decision_by_trial ON decision (sweep, trial, seq);
 
 CREATE TABLE host (
-    sweep               INTEGER NOT NULL,
-    worker              TEXT    NOT NULL,
-    description         TEXT    NOT NULL,
-    measured_uj         INTEGER NOT NULL DEFAULT 0,
-    modelled_uj         INTEGER NOT NULL DEFAULT 0,
-    estimated_uj        INTEGER NOT NULL DEFAULT 0,
-    other_measured_uj   INTEGER NOT NULL DEFAULT 0,
-    other_modelled_uj   INTEGER NOT NULL DEFAULT 0,
-    other_estimated_uj  INTEGER NOT NULL DEFAULT 0,
+    sweep         INTEGER NOT NULL,
+    worker        TEXT    NOT NULL,
+    description   TEXT    NOT NULL,
+    gpus          TEXT    NOT NULL CHECK (json_valid(gpus)),
+    joined_at_ms  INTEGER NOT NULL,
+    heard_at_ms   INTEGER NOT NULL,
+    -- Everything metered, and the part of other users of the host: by component and provenance.
+    total         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(total)),
+    other         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(other)),
+    measured_uj INTEGER AS (
+            coalesce(total ->> '$.gpu.measured', 0)
+            + coalesce(total ->> '$.cpu.measured', 0)
+            + coalesce(total ->> '$.memory.measured', 0)
+            + coalesce(total ->> '$.rest.measured', 0)),
+    modelled_uj INTEGER AS (
+            coalesce(total ->> '$.gpu.modelled', 0)
+            + coalesce(total ->> '$.cpu.modelled', 0)
+            + coalesce(total ->> '$.memory.modelled', 0)
+            + coalesce(total ->> '$.rest.modelled', 0)),
+    estimated_uj INTEGER AS (
+            coalesce(total ->> '$.gpu.estimated', 0)
+            + coalesce(total ->> '$.cpu.estimated', 0)
+            + coalesce(total ->> '$.memory.estimated', 0)
+            + coalesce(total ->> '$.rest.estimated', 0)),
+    other_measured_uj INTEGER AS (
+            coalesce(other ->> '$.gpu.measured', 0)
+            + coalesce(other ->> '$.cpu.measured', 0)
+            + coalesce(other ->> '$.memory.measured', 0)
+            + coalesce(other ->> '$.rest.measured', 0)),
+    other_modelled_uj INTEGER AS (
+            coalesce(other ->> '$.gpu.modelled', 0)
+            + coalesce(other ->> '$.cpu.modelled', 0)
+            + coalesce(other ->> '$.memory.modelled', 0)
+            + coalesce(other ->> '$.rest.modelled', 0)),
+    other_estimated_uj INTEGER AS (
+            coalesce(other ->> '$.gpu.estimated', 0)
+            + coalesce(other ->> '$.cpu.estimated', 0)
+            + coalesce(other ->> '$.memory.estimated', 0)
+            + coalesce(other ->> '$.rest.estimated', 0)),
     PRIMARY KEY (sweep, worker)
 ) STRICT, WITHOUT ROWID;
+
+-- Grid intensities as they were stated, the one at the start included; each holds until the next.
+CREATE TABLE intensity (
+    sweep      INTEGER NOT NULL,
+    at_ms      INTEGER NOT NULL,
+    g_per_kwh  REAL    NOT NULL,
+    kind       TEXT    NOT NULL CHECK (kind IN ('yearly', 'forecast', 'estimated', 'actual')),
+    source     TEXT    NOT NULL,
+    basis      TEXT    NOT NULL,
+    year       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX intensity_by_sweep ON intensity (sweep);
 
 -- Who burnt what. Entries are only ever added; a change of account is two entries, one of them negative.
 CREATE TABLE ledger_entry (
@@ -96,21 +136,42 @@ CREATE TABLE ledger_entry (
     trial                INTEGER,
     attempt              INTEGER,
     worker               TEXT,
-    measured_uj          INTEGER NOT NULL,
-    modelled_uj          INTEGER NOT NULL,
-    estimated_uj         INTEGER NOT NULL,
+    gpu_measured_uj      INTEGER NOT NULL,
+    gpu_modelled_uj      INTEGER NOT NULL,
+    gpu_estimated_uj     INTEGER NOT NULL,
+    cpu_measured_uj      INTEGER NOT NULL,
+    cpu_modelled_uj      INTEGER NOT NULL,
+    cpu_estimated_uj     INTEGER NOT NULL,
+    memory_measured_uj   INTEGER NOT NULL,
+    memory_modelled_uj   INTEGER NOT NULL,
+    memory_estimated_uj  INTEGER NOT NULL,
+    rest_measured_uj     INTEGER NOT NULL,
+    rest_modelled_uj     INTEGER NOT NULL,
+    rest_estimated_uj    INTEGER NOT NULL,
     co2e_ng              INTEGER NOT NULL,
     intensity_g_per_kwh  REAL    NOT NULL,
     pue                  REAL    NOT NULL,
-    at_ms                INTEGER NOT NULL
+    at_ms                INTEGER NOT NULL,
+    measured_uj          INTEGER AS (gpu_measured_uj + cpu_measured_uj + memory_measured_uj + rest_measured_uj),
+    modelled_uj          INTEGER AS (gpu_modelled_uj + cpu_modelled_uj + memory_modelled_uj + rest_modelled_uj),
+    estimated_uj         INTEGER AS (gpu_estimated_uj + cpu_estimated_uj + memory_estimated_uj + rest_estimated_uj),
+    gpu_uj               INTEGER AS (gpu_measured_uj + gpu_modelled_uj + gpu_estimated_uj),
+    cpu_uj               INTEGER AS (cpu_measured_uj + cpu_modelled_uj + cpu_estimated_uj),
+    memory_uj            INTEGER AS (memory_measured_uj + memory_modelled_uj + memory_estimated_uj),
+    rest_uj              INTEGER AS (rest_measured_uj + rest_modelled_uj + rest_estimated_uj),
+    energy_uj            INTEGER AS (measured_uj + modelled_uj + estimated_uj)
 ) STRICT;
 CREATE INDEX ledger_by_attempt ON ledger_entry (sweep, trial, attempt);
 
 -- For people with sqlite3 at hand: the balances in everyday units.
 CREATE VIEW balance AS
     SELECT sweep, account,
-           sum(measured_uj + modelled_uj + estimated_uj) AS energy_uj,
-           sum(measured_uj + modelled_uj + estimated_uj) / 3.6e12 AS energy_kwh,
+           sum(energy_uj) AS energy_uj,
+           sum(energy_uj) / 3.6e12 AS energy_kwh,
+           sum(gpu_uj) AS gpu_uj,
+           sum(cpu_uj) AS cpu_uj,
+           sum(memory_uj) AS memory_uj,
+           sum(rest_uj) AS rest_uj,
            sum(co2e_ng) / 1e9 AS co2e_g
     FROM ledger_entry
     GROUP BY sweep, account;

@@ -138,13 +138,13 @@ fn step_from_wire(message: v1::Step) -> Result<StepReport, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use gramwise_carbon::{Energy, Microjoules, Provenance};
+    use gramwise_carbon::{Component, Energy, Microjoules, Provenance};
     use gramwise_model::{Metric, SweepId, TrialId};
 
     use super::*;
 
     fn report() -> Report {
-        let energy = |uj| Energy::new(Microjoules::new(uj), Provenance::Modelled);
+        let energy = |uj| Energy::new(Component::Cpu, Microjoules::new(uj), Provenance::Modelled);
         Report {
             worker: WorkerId("host-1".into()),
             seq: 3,

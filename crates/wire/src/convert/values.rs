@@ -2,30 +2,37 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use gramwise_carbon::{Energy, Microjoules};
+use gramwise_carbon::{Amount, Energy, Microjoules};
 use gramwise_model::{AttemptId, Config, Metric, Metrics, SweepId, TrialId, Value};
 
 use super::Malformed;
 use crate::v1;
 
 pub(super) fn energy_to_wire(energy: &Energy) -> v1::Energy {
-    v1::Energy {
-        measured_uj: energy.measured.get(),
-        modelled_uj: energy.modelled.get(),
-        estimated_uj: energy.estimated.get(),
-    }
+    let part = |part: &Amount| {
+        (!part.is_zero()).then(|| v1::Amount {
+            measured_uj: part.measured.get(),
+            modelled_uj: part.modelled.get(),
+            estimated_uj: part.estimated.get(),
+        })
+    };
+    let Energy { gpu, cpu, memory, rest } = energy;
+    v1::Energy { gpu: part(gpu), cpu: part(cpu), memory: part(memory), rest: part(rest) }
 }
 
 pub(super) fn energy_from_wire(
     energy: Option<&v1::Energy>,
     field: &'static str,
 ) -> Result<Energy, Malformed> {
-    let v1::Energy { measured_uj, modelled_uj, estimated_uj } = energy.ok_or(Malformed::Missing(field))?;
-    Ok(Energy {
-        measured: Microjoules::new(*measured_uj),
-        modelled: Microjoules::new(*modelled_uj),
-        estimated: Microjoules::new(*estimated_uj),
-    })
+    let v1::Energy { gpu, cpu, memory, rest } = energy.ok_or(Malformed::Missing(field))?;
+    let part = |part: &Option<v1::Amount>| {
+        part.as_ref().map_or(Amount::ZERO, |part| Amount {
+            measured: Microjoules::new(part.measured_uj),
+            modelled: Microjoules::new(part.modelled_uj),
+            estimated: Microjoules::new(part.estimated_uj),
+        })
+    };
+    Ok(Energy { gpu: part(gpu), cpu: part(cpu), memory: part(memory), rest: part(rest) })
 }
 
 pub(super) fn attempt_to_wire(id: AttemptId) -> v1::AttemptId {

@@ -6,8 +6,8 @@ use super::fields::{Field, Fields};
 use super::units;
 use crate::document::{Content, Findings};
 use crate::{
-    Budget, CarbonSpec, Defer, GainPerKg, PruneSpec, Pruner, Resource, Resources, Retry, RetryAction,
-    RetryRule,
+    Budget, CarbonSpec, Defer, GainPerKg, IntensityFrom, PruneSpec, Pruner, Resource, Resources, Retry,
+    RetryAction, RetryRule,
 };
 
 /// Warns that a legal key changes nothing in this version.
@@ -230,26 +230,26 @@ pub(super) fn resources(findings: &mut Findings<'_>, file: &Fields<'_>) -> Resou
     }
 }
 
+/// The keys of `carbon:`.
+const CARBON: [&str; 5] = ["zone", "pue", "intensity", "embodied", "defer"];
+
 /// `carbon:`.
 pub(super) fn carbon(findings: &mut Findings<'_>, file: &Fields<'_>) -> CarbonSpec {
     let Some(field) = file.get("carbon") else { return CarbonSpec::default() };
     let example = "for example `carbon: {zone: FR, pue: 1.2}`";
-    let Some(fields) = Fields::open(findings, &field, &["zone", "pue", "embodied", "defer"], example) else {
+    let Some(fields) = Fields::open(findings, &field, &CARBON, example) else {
         return CarbonSpec::default();
     };
-    let embodied = fields.get("embodied");
-    let stated = embodied.as_ref().and_then(|field| field.boolean(findings)) == Some(true);
-    if let Some(field) = embodied.filter(|_| stated) {
-        not_yet(findings, &field);
-    }
+    let zone = fields.get("zone").and_then(|field| grid_zone(findings, &field));
     CarbonSpec {
-        zone: fields.get("zone").and_then(|field| grid_zone(findings, &field)),
+        intensity: fields.get("intensity").and_then(|field| intensity(findings, &field, zone.as_deref())),
+        zone,
         pue: fields.get("pue").and_then(|field| {
             let number = field.number(findings)?;
             let hint = "it is facility energy over IT energy: 1 is a desk, 1.1 to 1.6 a data centre";
             Pue::new(number).map_err(|error| field.wrong(findings, error.expected, hint)).ok()
         }),
-        embodied: stated,
+        embodied: fields.get("embodied").and_then(|field| field.boolean(findings)).unwrap_or(true),
         defer: fields.get("defer").and_then(|field| defer(findings, &field)),
     }
 }
@@ -262,6 +262,14 @@ fn grid_zone(findings: &mut Findings<'_>, field: &Field<'_>) -> Option<String> {
     let hint = zone_hint(&code);
     findings.error(&field.node.span, format!("`{}` names an unknown grid zone: `{code}`", field.path), hint);
     None
+}
+
+fn intensity(findings: &mut Findings<'_>, field: &Field<'_>, zone: Option<&str>) -> Option<IntensityFrom> {
+    let text = field.text(findings)?;
+    let hint = "`uk`, `electricity-maps:DE`, `watttime:CAISO_NORTH`, or a CSV file; without it, the zone's yearly mean";
+    IntensityFrom::parse(&text, zone)
+        .map_err(|unknown| findings.error(&field.node.span, unknown.to_string(), hint))
+        .ok()
 }
 
 fn defer(findings: &mut Findings<'_>, field: &Field<'_>) -> Option<Defer> {
