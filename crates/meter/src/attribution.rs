@@ -1,23 +1,38 @@
 //! Who is charged for an interval's energy. Every microjoule goes to exactly one bucket.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gramwise_carbon::{Amount, Component, Energy, Microjoules, Provenance, split_exactly};
 
+use serde::{Deserialize, Serialize};
+
 use crate::host::ConsumerId;
 
-/// Cumulative sums of one host since its meter started. The total is the sum of all other fields, always.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Books {
-    pub(crate) total: Energy,
-    pub(crate) idle: Energy,
-    pub(crate) overhead: Energy,
-    pub(crate) other: Energy,
-    pub(crate) consumers: BTreeMap<ConsumerId, Energy>,
+/// What a host burnt since its meter started, and who burnt it. `total` is the sum of all other amounts, exactly, and no amount
+/// ever falls.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HostSnapshot {
+    /// The moment, on the boot clock (which goes on through suspend).
+    pub at: Duration,
+    /// Everything.
+    pub total: Energy,
+    /// Devices waiting: unleased GPUs, memory nobody uses.
+    pub idle: Energy,
+    /// gramwise itself.
+    pub overhead: Energy,
+    /// Other users of the host, where a whole-host counter shows them.
+    pub other: Energy,
+    /// Each consumer since it was opened, closed ones included. What a device that could not be read at the close counted before
+    /// it comes in with that device's next reading: a closed consumer's sum may still grow then.
+    pub consumers: BTreeMap<ConsumerId, Energy>,
+    /// Closed consumers that are no longer kept apart: the keeper of their sums said that it has them.
+    pub forgotten: Energy,
 }
 
 /// One of the places that energy goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Bucket {
     Idle,
     Overhead,
@@ -27,10 +42,11 @@ pub(crate) enum Bucket {
 
 /// Who used a device since its last good reading, and how much: a failed reading adds to it, so that the reading which covers
 /// the hole is split over all who had a part in it. A lease that ended in the hole still pays for its part.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(Bucket, u64)>", into = "Vec<(Bucket, u64)>")]
 pub(crate) struct Uses(BTreeMap<Bucket, u64>);
 
-impl Books {
+impl HostSnapshot {
     /// Charges all of a component's amount to one bucket.
     pub(crate) fn charge(&mut self, component: Component, bucket: Bucket, amount: Amount) {
         let energy = Energy::of(component, amount);
@@ -57,7 +73,7 @@ impl Books {
         }
     }
 
-    /// As [`Books::share`], for a device that one user has to itself at any time: where it was the same one throughout, the
+    /// As [`HostSnapshot::share`], for a device that one user has to itself at any time: where it was the same one throughout, the
     /// amount is that user's as it was obtained.
     pub(crate) fn assign(&mut self, component: Component, amount: Amount, uses: &Uses) {
         let mut users = uses.0.iter().filter(|(_, use_)| **use_ > 0).map(|(bucket, _)| *bucket);
@@ -68,11 +84,9 @@ impl Books {
     }
 
     /// Do the parts make up the total?
-    #[cfg(test)]
-    pub(crate) fn balance(&self) -> bool {
-        let parts =
-            self.consumers.values().fold(self.idle + self.overhead + self.other, |sum, one| sum + *one);
-        parts == self.total
+    pub fn is_balanced(&self) -> bool {
+        let parts = self.idle + self.overhead + self.other + self.forgotten;
+        self.consumers.values().fold(parts, |sum, one| sum + *one) == self.total
     }
 }
 
@@ -106,6 +120,18 @@ impl Uses {
     }
 }
 
+impl From<Vec<(Bucket, u64)>> for Uses {
+    fn from(list: Vec<(Bucket, u64)>) -> Self {
+        list.into_iter().collect()
+    }
+}
+
+impl From<Uses> for Vec<(Bucket, u64)> {
+    fn from(uses: Uses) -> Self {
+        uses.iter().collect()
+    }
+}
+
 impl FromIterator<(Bucket, u64)> for Uses {
     fn from_iter<I: IntoIterator<Item = (Bucket, u64)>>(items: I) -> Self {
         let mut uses = Self::default();
@@ -126,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_share_of_a_measured_amount_is_modelled_and_idle_keeps_its_provenance() {
-        let mut books = Books::default();
+        let mut books = HostSnapshot::default();
         books.share(Component::Cpu, measured(100), &Uses::from_iter([(Bucket::Overhead, 1), (ONE, 2)]));
         assert_eq!(books.overhead.cpu, Amount::new(Microjoules::new(33), Provenance::Modelled));
         assert_eq!(
@@ -135,28 +161,28 @@ mod tests {
         );
         books.share(Component::Cpu, measured(100), &Uses::from_iter([(Bucket::Other, 0)]));
         assert_eq!(books.idle.cpu, measured(100));
-        assert!(books.balance());
+        assert!(books.is_balanced());
     }
 
     #[test]
     fn an_estimate_stays_one_when_it_is_shared() {
-        let mut books = Books::default();
+        let mut books = HostSnapshot::default();
         let estimate = Amount::new(Microjoules::new(5), Provenance::Estimated);
         books.share(Component::Cpu, measured(3) + estimate, &Uses::from_iter([(Bucket::Other, 1), (ONE, 1)]));
         assert_eq!(books.total.cpu.estimated, Microjoules::new(5));
         assert_eq!(books.total.cpu.modelled, Microjoules::new(3));
-        assert!(books.balance());
+        assert!(books.is_balanced());
     }
 
     #[test]
     fn what_one_user_has_to_itself_is_measured_for_it() {
-        let mut books = Books::default();
+        let mut books = HostSnapshot::default();
         books.assign(Component::Gpu, measured(10), &Uses::from_iter([(Bucket::Idle, 0), (ONE, 7)]));
         assert_eq!(books.consumers[&ConsumerId(1)].gpu, measured(10));
         books.assign(Component::Gpu, measured(10), &Uses::from_iter([(Bucket::Idle, 1), (ONE, 1)]));
         assert_eq!(books.idle.gpu, Amount::new(Microjoules::new(5), Provenance::Modelled));
         books.assign(Component::Gpu, measured(2), &Uses::default());
         assert_eq!(books.idle.gpu.measured, Microjoules::new(2));
-        assert!(books.balance());
+        assert!(books.is_balanced());
     }
 }

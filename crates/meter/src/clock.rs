@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// A moment on two clocks. Neither follows the wall clock, so no step of that one moves them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub(crate) struct Moment {
     /// Time since boot, suspend included: what readings are stamped with, also by other processes.
     pub(crate) boot: Duration,
@@ -31,6 +32,11 @@ impl Moment {
         let time = Duration::from_secs_f64(seconds);
         Self { boot: time, awake: time }
     }
+}
+
+/// Time since boot, suspend included: the clock that readings are stamped with.
+pub fn boot_time() -> Duration {
+    read(ClockId::Boottime)
 }
 
 fn read(clock: ClockId) -> Duration {

@@ -54,6 +54,16 @@ impl Counter {
         Self { range, max_power, last: None }
     }
 
+    /// The last good reading.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.last
+    }
+
+    /// The same counter with another last reading.
+    pub(crate) fn left_at(&self, raw: u64) -> Self {
+        Self { last: Some(raw), ..self.clone() }
+    }
+
     /// Takes in a good reading, so much time after the last good one.
     pub(crate) fn advance(&mut self, raw: u64, elapsed: Duration) -> Advance {
         let Some(before) = self.last.replace(raw) else { return Advance::First };

@@ -7,6 +7,7 @@ use gramwise_carbon::{Amount, Microjoules, Provenance, Watts};
 use crate::clock::Moment;
 use crate::counter::{Advance, Counter};
 use crate::device::{Device, Raw, ReadError};
+use crate::handover::{GaugeLeft, Hole};
 
 /// Counters step every 20 to 100 ms: over less time a mean power means nothing.
 const SHORTEST_MEAN: Duration = Duration::from_millis(200);
@@ -33,6 +34,8 @@ pub(crate) struct Gauge {
     guessed: Microjoules,
     /// What was estimated beyond what a device that came back had counted: held back from what it counts next.
     owed: Microjoules,
+    /// The first reading of its counter in this life of the meter.
+    first: Option<(u64, Moment)>,
 }
 
 impl Gauge {
@@ -48,6 +51,27 @@ impl Gauge {
             gone: None,
             guessed: Microjoules::ZERO,
             owed: Microjoules::ZERO,
+            first: None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.device.name()
+    }
+
+    /// Its last good reading; `None` before the first.
+    pub(crate) fn left(&self) -> Option<GaugeLeft> {
+        let usual = self.usual.unwrap_or_else(|| self.device.usual_power());
+        Some(GaugeLeft { raw: self.counter.last(), at: self.known_to?, usual })
+    }
+
+    /// What its counter grew from an earlier life's last reading to this life's first.
+    pub(crate) fn hole(&self, left: &GaugeLeft) -> Hole {
+        let (Some(raw), Some((first, at))) = (left.raw, self.first) else { return Hole::Unknown };
+        let time = at.since(left.at);
+        match self.counter.left_at(raw).advance(first, time) {
+            Advance::Grew(energy) => Hole::Known(energy, time),
+            Advance::First | Advance::Gap(_) => Hole::Unknown,
         }
     }
 
@@ -119,6 +143,7 @@ impl Gauge {
         let elapsed = self.known_to.map_or(Duration::ZERO, |then| at.since(then));
         match self.counter.advance(raw, elapsed) {
             Advance::First => {
+                self.first = Some((raw, at));
                 self.known_to = Some(at);
                 Amount::ZERO
             }

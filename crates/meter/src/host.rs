@@ -4,38 +4,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gramwise_carbon::{Amount, Component, Energy, Provenance};
+use serde::{Deserialize, Serialize};
 
-use crate::attribution::{Books, Bucket, Uses};
+use crate::attribution::{Bucket, HostSnapshot, Uses};
 use crate::clock::Moment;
 use crate::cpu_model::CorePower;
 use crate::doctor::Finding;
+use crate::handover::{Ending, Handover, Hole, LineLeft};
 use crate::line::Line;
 use crate::memory_model;
 use crate::probe::{self, Inventory, ProbeError, ProbeOptions};
 use crate::processes::{ProcessTable, Root};
 
 /// Something that energy is charged to: an attempt, or a sweep's setup. Numbers are never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ConsumerId(pub u64);
-
-/// What a host burnt since its meter started, and who burnt it. `total` is the sum of all other amounts, exactly, and no amount
-/// ever falls.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HostSnapshot {
-    /// The moment, on the boot clock (which goes on through suspend).
-    pub at: Duration,
-    /// Everything.
-    pub total: Energy,
-    /// Devices waiting: unleased GPUs, memory nobody uses.
-    pub idle: Energy,
-    /// gramwise itself.
-    pub overhead: Energy,
-    /// Other users of the host, where a whole-host counter shows them.
-    pub other: Energy,
-    /// Each consumer since it was opened, closed ones included. What a device that could not be read at the close counted before
-    /// it comes in with that device's next reading: a closed consumer's sum may still grow then.
-    pub consumers: BTreeMap<ConsumerId, Energy>,
-}
 
 /// Reads and splits. Blocks for as long as drivers do: it belongs on a thread of its own ([`crate::MeterThread`]).
 #[derive(Debug)]
@@ -49,8 +33,14 @@ pub struct HostMeter {
     core_power: CorePower,
     processes: Box<dyn ProcessTable>,
     windows: BTreeMap<ConsumerId, Window>,
-    books: Books,
+    books: HostSnapshot,
+    /// Closed consumers whose sums are safe elsewhere: forgotten once no device owes them anything.
+    over: BTreeMap<ConsumerId, Energy>,
     last: Option<Last>,
+    /// Resident KiB at the last sample.
+    resident: Uses,
+    /// Which boot of the kernel this is.
+    boot: String,
 }
 
 /// What probing found, for [`HostMeter::assemble`].
@@ -62,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) dram: Vec<Line>,
     pub(crate) core_power: CorePower,
     pub(crate) processes: Box<dyn ProcessTable>,
+    pub(crate) boot: String,
 }
 
 /// A consumer whose window is open.
@@ -102,7 +93,7 @@ impl HostMeter {
     }
 
     pub(crate) fn assemble(parts: Parts) -> Self {
-        let Parts { inventory, findings, gpus, packages, dram, core_power, processes } = parts;
+        let Parts { inventory, findings, gpus, packages, dram, core_power, processes, boot } = parts;
         Self {
             inventory,
             findings,
@@ -113,8 +104,11 @@ impl HostMeter {
             core_power,
             processes,
             windows: BTreeMap::new(),
-            books: Books::default(),
+            books: HostSnapshot::default(),
+            over: BTreeMap::new(),
             last: None,
+            resident: Uses::default(),
+            boot,
         }
     }
 
@@ -146,9 +140,70 @@ impl HostMeter {
         self.close_at(Moment::now(), consumer, final_cpu);
     }
 
+    /// A closed consumer's sum, so much, is safe elsewhere: it goes into [`HostSnapshot::forgotten`] as soon as no device can add to
+    /// it. If something was added meanwhile, it is kept until that is said to be safe too.
+    pub fn forget(&mut self, consumer: ConsumerId, sum: Energy) {
+        self.over.insert(consumer, sum);
+    }
+
+    fn forget_what_is_over(&mut self) {
+        let owed = |consumer: ConsumerId| self.lines().any(|(_, line)| line.owes(Bucket::Consumer(consumer)));
+        let is_over = |(consumer, sum): &(&ConsumerId, &Energy)| {
+            let is_all = self.books.consumers.get(consumer).is_none_or(|now| now == *sum);
+            is_all && !self.windows.contains_key(consumer) && !owed(**consumer)
+        };
+        let over: Vec<ConsumerId> = self.over.iter().filter(is_over).map(|(consumer, _)| *consumer).collect();
+        for consumer in over {
+            self.over.remove(&consumer);
+            if let Some(energy) = self.books.consumers.remove(&consumer) {
+                self.books.forgotten += energy;
+            }
+        }
+    }
+
     /// Reads everything and charges the interval since the last reading.
     pub fn sample(&mut self) -> HostSnapshot {
         self.sample_at(Moment::now())
+    }
+
+    /// What this meter would leave to its next life, should it end now: as of the last sample.
+    pub fn handover(&self) -> Handover {
+        let taken = self.last.map_or_else(Moment::default, |last| last.at);
+        Handover {
+            boot: self.boot.clone(),
+            taken,
+            snapshot: HostSnapshot { at: taken.boot, ..self.books.clone() },
+            lines: self.lines().filter_map(|(place, line)| line.left(place)).collect(),
+            cpu: self.windows.iter().map(|(consumer, window)| (*consumer, window.cpu)).collect(),
+            roots: self
+                .windows
+                .iter()
+                .filter_map(|(consumer, window)| Some((*consumer, window.root?)))
+                .collect(),
+            resident: self.resident.clone(),
+        }
+    }
+
+    /// Closes the books of an earlier life of this host's meter, which was killed: its last totals, and what its consumers burnt
+    /// until they ended. After another boot of the kernel nothing can be added.
+    pub fn settle(&self, left: Handover, endings: &BTreeMap<ConsumerId, Ending>) -> HostSnapshot {
+        if left.boot.is_empty() || left.boot != self.boot {
+            return left.snapshot;
+        }
+        let hole = |left: &LineLeft| {
+            let same = self.lines().find(|(place, line)| line.key(*place) == left.key);
+            same.map_or(Hole::Unknown, |(_, line)| line.hole(left))
+        };
+        let CorePower { watts, provenance, .. } = &self.core_power;
+        let core = self.packages.is_empty().then_some((*watts, *provenance));
+        let memory = self.dram.is_empty().then(|| memory_model::power(self.inventory.memory_bytes));
+        left.close(endings, hole, (core, memory))
+    }
+
+    /// All lines, each with its place among those of its kind.
+    fn lines(&self) -> impl Iterator<Item = (usize, &Line)> {
+        let gpus = self.gpus.values().map(|line| (0, line));
+        gpus.chain(self.packages.iter().enumerate()).chain(self.dram.iter().enumerate())
     }
 
     /// Reads only what has no counter. Power that is integrated must be read more often than a counter.
@@ -203,8 +258,8 @@ impl HostMeter {
         let usage = self.usage(at);
         self.settle_processors(at, &usage);
         self.settle_memory(at, &usage);
-        let Books { total, idle, overhead, other, consumers } = self.books.clone();
-        HostSnapshot { at: at.boot, total, idle, overhead, other, consumers }
+        self.forget_what_is_over();
+        HostSnapshot { at: at.boot, ..self.books.clone() }
     }
 
     fn settle_gpus(&mut self, at: Moment, which: impl Fn(&Line) -> bool) {
@@ -258,6 +313,7 @@ impl HostMeter {
         let installed = self.inventory.memory_bytes;
         let mut resident = usage.resident.clone();
         resident.add(Bucket::Idle, (installed / 1024).saturating_sub(resident.total()));
+        self.resident = resident.clone();
         if self.dram.is_empty() {
             let energy = memory_model::energy(installed, usage.elapsed).to_exact();
             self.books.share(Component::Memory, Amount::new(energy, Provenance::Modelled), &resident);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use gramwise_carbon::Microjoules;
 use proptest::prelude::*;
 
+use crate::attribution::HostSnapshot;
 use crate::clock::Moment;
 use crate::device::{Raw, ReadError};
-use crate::host::{ConsumerId, HostMeter, HostSnapshot};
-use crate::host_tests::{Scripted, balanced, host, uuid};
+use crate::host::{ConsumerId, HostMeter};
+use crate::host_tests::{Scripted, host, uuid};
 use crate::replay::{Replay, gone, retry};
 
 /// Packages wrap often: at 1 kJ. At 30 W, only half a minute of failures makes that ambiguous.
@@ -21,6 +22,7 @@ enum Step {
     Open(u64, Vec<usize>),
     Attach(u64, u32),
     Close(u64, Option<u64>),
+    Forget(u64),
     Sample,
     Busy { process: u32, cpu_ms: u64, megabytes: u64 },
     Ended(u32),
@@ -32,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         (consumer(), prop::collection::vec(0usize..4, 0..3)).prop_map(|(who, gpus)| Step::Open(who, gpus)),
         (consumer(), 0u32..4).prop_map(|(who, process)| Step::Attach(who, process)),
         (consumer(), prop::option::of(0u64..5000)).prop_map(|(who, cpu)| Step::Close(who, cpu)),
+        consumer().prop_map(Step::Forget),
         Just(Step::Sample),
         (0u32..4, 0u64..5000, 0u64..4096).prop_map(|(process, cpu_ms, megabytes)| Step::Busy {
             process,
@@ -110,6 +113,10 @@ fn apply(meter: &mut HostMeter, processes: &Scripted, at: Moment, step: &Step) -
         }
         Step::Attach(who, process) => meter.attach_at(at, ConsumerId(*who), *process),
         Step::Close(who, cpu) => meter.close_at(at, ConsumerId(*who), cpu.map(Duration::from_millis)),
+        Step::Forget(who) => {
+            let sum = meter.sample_at(at).consumers.get(&ConsumerId(*who)).copied();
+            meter.forget(ConsumerId(*who), sum.unwrap_or_default());
+        }
         Step::Sample => drop(meter.sample_at(at)),
         Step::Busy { process, cpu_ms, megabytes } => {
             processes.tree(*process, *cpu_ms, *megabytes);
@@ -157,17 +164,19 @@ proptest! {
             let at = Moment::at(now as f64 / 1e3);
             apply(&mut meter, &processes, at, step);
             let after = meter.sample_at(at);
-            prop_assert!(balanced(&after), "{after:?}");
+            prop_assert!(after.is_balanced(), "{after:?}");
             for (before, after) in [
                 (before.total, after.total),
                 (before.idle, after.idle),
                 (before.overhead, after.overhead),
                 (before.other, after.other),
+                (before.forgotten, after.forgotten),
             ] {
                 prop_assert!(after.since(&before).is_some(), "{before:?} fell to {after:?}");
             }
             for (consumer, energy) in &before.consumers {
-                prop_assert!(after.consumers[consumer].since(energy).is_some());
+                let kept = after.consumers.get(consumer).is_some_and(|now| now.since(energy).is_some());
+                prop_assert!(kept || after.forgotten.since(&before.forgotten).is_some_and(|more| more.since(energy).is_some()));
             }
             before = after;
         }
@@ -219,6 +228,6 @@ proptest! {
         let truth: u64 = gpus.iter().chain(&packages).map(|(_, truth)| truth[readings]).sum();
         prop_assert_eq!(snapshot.total.total(), Microjoules::new(truth));
         prop_assert_eq!(snapshot.total.amount().estimated, Microjoules::ZERO);
-        prop_assert!(balanced(&snapshot));
+        prop_assert!(snapshot.is_balanced());
     }
 }

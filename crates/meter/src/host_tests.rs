@@ -10,7 +10,7 @@ use crate::clock::Moment;
 use crate::cpu_model::CorePower;
 use crate::device::{Device, ReadError};
 use crate::gauge::Gauge;
-use crate::host::{ConsumerId, HostMeter, HostSnapshot, Parts};
+use crate::host::{ConsumerId, HostMeter, Parts};
 use crate::line::Line;
 use crate::probe::Inventory;
 use crate::processes::{ProcessTable, Root, Usage};
@@ -97,6 +97,7 @@ pub(crate) fn host_of(
             how: String::new(),
         },
         processes: Box::new(processes.clone()),
+        boot: "scripted".to_owned(),
     });
     (meter, processes)
 }
@@ -117,11 +118,6 @@ fn modelled(amount: f64) -> Amount {
     joules(amount, Provenance::Modelled)
 }
 
-pub(crate) fn balanced(snapshot: &HostSnapshot) -> bool {
-    let HostSnapshot { at: _, total, idle, overhead, other, consumers } = snapshot;
-    consumers.values().fold(*idle + *overhead + *other, |sum, one| sum + *one) == *total
-}
-
 #[test]
 fn a_gpu_is_paid_by_its_lease_idle_included_and_is_idle_otherwise() {
     let (mut meter, _) = host(vec![Replay::new([0.0, 10.0, 40.0, 45.0].map(counter))], vec![], 0);
@@ -131,7 +127,7 @@ fn a_gpu_is_paid_by_its_lease_idle_included_and_is_idle_otherwise() {
     let snapshot = meter.sample_at(Moment::at(3.0));
     assert_eq!(snapshot.consumers[&ONE].amount(), measured(30.0));
     assert_eq!(snapshot.idle.amount(), measured(15.0));
-    assert!(balanced(&snapshot));
+    assert!(snapshot.is_balanced());
 }
 
 #[test]
@@ -161,7 +157,7 @@ fn a_measured_package_is_split_over_all_that_was_busy() {
     assert_eq!(snapshot.other.amount(), modelled(40.0));
     let quiet = meter.sample_at(Moment::at(2.0));
     assert_eq!(quiet.idle.amount(), measured(30.0), "nobody was busy");
-    assert!(balanced(&quiet));
+    assert!(quiet.is_balanced());
 }
 
 #[test]
@@ -218,7 +214,7 @@ fn memory_is_paid_by_what_is_resident_and_the_rest_is_idle() {
     assert_eq!(snapshot.total.amount(), modelled(all));
     let share = snapshot.consumers[&ONE].total().joules().get();
     assert!((share - all / 4.0).abs() <= 1e-6, "{share} J of {all} J");
-    assert!(balanced(&snapshot));
+    assert!(snapshot.is_balanced());
 }
 
 #[test]
@@ -238,6 +234,28 @@ fn a_lost_gpu_leaves_an_estimate_in_its_payers_account() {
     meter.sample_at(Moment::at(1.0));
     let snapshot = meter.sample_at(Moment::at(2.0));
     assert_eq!(snapshot.consumers[&ONE].amount(), measured(200.0) + joules(200.0, Provenance::Estimated));
+}
+
+#[test]
+fn what_is_safe_elsewhere_is_forgotten_once_no_device_owes_anything() {
+    let silent = || ReadError::Retry("as scripted".to_owned());
+    let gpu = Replay::new([counter(0.0), counter(10.0), Err(silent()), counter(30.0), counter(35.0)]);
+    let (mut meter, _) = host(vec![gpu], vec![], 0);
+    meter.open_at(Moment::at(0.0), ONE, &[uuid(0)]);
+    meter.sample_at(Moment::at(1.0));
+    meter.close_at(Moment::at(2.0), ONE, None);
+    let told = measured(10.0);
+    meter.forget(ONE, Energy::of(Component::Gpu, told));
+    let late = meter.sample_at(Moment::at(3.0)).consumers[&ONE];
+    assert!(late.gpu.total() > told.total(), "its part of the hole came in: that is not safe yet");
+    meter.forget(ONE, late);
+    let after = meter.sample_at(Moment::at(4.0));
+    assert_eq!((after.consumers.get(&ONE), after.forgotten), (None, late));
+    assert!(after.is_balanced());
+    // A number that is not closed is kept until it is.
+    meter.open_at(Moment::at(4.0), TWO, &[]);
+    meter.forget(TWO, Energy::ZERO);
+    assert!(meter.sample_at(Moment::at(5.0)).consumers.contains_key(&TWO));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod cpu_model;
 mod device;
 mod doctor;
 mod gauge;
+mod handover;
 mod host;
 #[cfg(test)]
 mod host_schedules;
@@ -33,8 +34,11 @@ mod replay;
 mod support;
 mod thread;
 
+pub use attribution::HostSnapshot;
+pub use clock::boot_time;
 pub use device::{Device, Raw, ReadError};
 pub use doctor::{Finding, Status};
-pub use host::{ConsumerId, HostMeter, HostSnapshot};
+pub use handover::{Ending, Handover};
+pub use host::{ConsumerId, HostMeter};
 pub use probe::{Gpu, Inventory, ProbeError, ProbeOptions};
 pub use thread::{MeterHandle, MeterThread};

@@ -114,7 +114,9 @@ pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
         zones.into_iter().map(|zone| line(component, Box::new(zone))).collect()
     };
     let (packages, dram) = (lines(Component::Cpu, packages), lines(Component::Memory, dram));
-    Ok(Parts { inventory, findings, gpus: gpu_lines, packages, dram, core_power, processes })
+    let boot = fs::read_to_string(options.procfs.join("sys/kernel/random/boot_id")).unwrap_or_default();
+    let boot = boot.trim().to_owned();
+    Ok(Parts { inventory, findings, gpus: gpu_lines, packages, dram, core_power, processes, boot })
 }
 
 /// What looking for GPUs found.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What the meter asks about processes.
 pub(crate) trait ProcessTable: Send + std::fmt::Debug {
     /// The identity of a running process, which its number is not: numbers are used again.
@@ -17,7 +19,7 @@ pub(crate) trait ProcessTable: Send + std::fmt::Debug {
 }
 
 /// The root of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Root {
     pub(crate) process: u32,
     /// When it started, in clock ticks since boot.

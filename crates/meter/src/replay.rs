@@ -9,6 +9,7 @@ use crate::device::{Device, Raw, ReadError};
 /// Plays its answers in order, one a reading; after the last it answers [`ReadError::Retry`].
 #[derive(Debug, Clone)]
 pub(crate) struct Replay {
+    name: String,
     answers: VecDeque<Result<Raw, ReadError>>,
     range: Option<u64>,
     max_power: Option<Watts>,
@@ -18,6 +19,7 @@ pub(crate) struct Replay {
 impl Replay {
     pub(crate) fn new(answers: impl IntoIterator<Item = Result<Raw, ReadError>>) -> Self {
         Self {
+            name: "replay".to_owned(),
             answers: answers.into_iter().collect(),
             range: None,
             max_power: None,
@@ -28,6 +30,10 @@ impl Replay {
     /// Wraps at so many microjoules.
     pub(crate) fn wrapping(self, range: u64) -> Self {
         Self { range: Some(range), ..self }
+    }
+
+    pub(crate) fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
     }
 
     pub(crate) fn at_most(self, watts: f64) -> Self {
@@ -62,8 +68,8 @@ pub(crate) fn gone() -> Result<Raw, ReadError> {
 }
 
 impl Device for Replay {
-    fn name(&self) -> &'static str {
-        "replay"
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn read(&mut self) -> Result<Raw, ReadError> {

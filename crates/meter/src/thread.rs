@@ -1,12 +1,17 @@
 //! The OS thread that a host's meter lives on: NVML can block for seconds on a sick GPU, and nothing async may wait for that.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use crate::attribution::HostSnapshot;
+use gramwise_carbon::Energy;
+
 use crate::doctor::Finding;
-use crate::host::{ConsumerId, HostMeter, HostSnapshot};
+use crate::handover::{Ending, Handover};
+use crate::host::{ConsumerId, HostMeter};
 use crate::probe::Inventory;
 
 /// Counters are read at least this often: a wrap is hours away, but a gap is filled with the last interval's power.
@@ -33,7 +38,10 @@ enum Request {
     Open(ConsumerId, Vec<String>),
     Attach(ConsumerId, u32),
     Close(ConsumerId, Option<Duration>),
+    Forget(ConsumerId, Energy),
     Snapshot(Box<dyn FnOnce(HostSnapshot) + Send>),
+    Handover(Box<dyn FnOnce(HostSnapshot, Handover) + Send>),
+    Settle(Box<Handover>, BTreeMap<ConsumerId, Ending>, Box<dyn FnOnce(HostSnapshot) + Send>),
 }
 
 impl MeterThread {
@@ -78,6 +86,26 @@ impl MeterHandle {
         self.request(Request::Snapshot(Box::new(reply)));
     }
 
+    /// See [`HostMeter::forget`].
+    pub fn forget(&self, consumer: ConsumerId, sum: Energy) {
+        self.request(Request::Forget(consumer, sum));
+    }
+
+    /// See [`HostMeter::handover`]; the snapshot is of the same moment. If the thread is gone, `reply` is dropped.
+    pub fn handover(&self, reply: impl FnOnce(HostSnapshot, Handover) + Send + 'static) {
+        self.request(Request::Handover(Box::new(reply)));
+    }
+
+    /// See [`HostMeter::settle`]. If the thread is gone, `reply` is dropped.
+    pub fn settle(
+        &self,
+        left: Handover,
+        endings: BTreeMap<ConsumerId, Ending>,
+        reply: impl FnOnce(HostSnapshot) + Send + 'static,
+    ) {
+        self.request(Request::Settle(Box::new(left), endings, Box::new(reply)));
+    }
+
     fn request(&self, request: Request) {
         // An error says that the thread is gone; a dropped reply tells the caller of a snapshot.
         let _ = self.requests.send(request);
@@ -95,7 +123,19 @@ fn run(mut meter: HostMeter, queue: &Receiver<Request>) {
             Ok(Request::Open(consumer, gpus)) => meter.open(consumer, &gpus),
             Ok(Request::Attach(consumer, root)) => meter.attach(consumer, root),
             Ok(Request::Close(consumer, final_cpu)) => meter.close(consumer, final_cpu),
+            Ok(Request::Forget(consumer, sum)) => {
+                meter.forget(consumer, sum);
+                continue;
+            }
             Ok(Request::Snapshot(reply)) => reply(meter.sample()),
+            Ok(Request::Handover(reply)) => {
+                let snapshot = meter.sample();
+                reply(snapshot, meter.handover());
+            }
+            Ok(Request::Settle(left, endings, reply)) => {
+                reply(meter.settle(*left, &endings));
+                continue;
+            }
             Err(RecvTimeoutError::Timeout) if Instant::now() < due => {
                 meter.sample_power();
                 continue;

@@ -53,11 +53,6 @@ fn during<T>(act: impl FnOnce() -> T) -> (T, Span) {
     (value, (from, now()))
 }
 
-fn assert_balanced(snapshot: &HostSnapshot) {
-    let HostSnapshot { at: _, total, idle, overhead, other, consumers } = snapshot;
-    assert_eq!(consumers.values().fold(*idle + *overhead + *other, |sum, one| sum + *one), *total);
-}
-
 /// Asserts that an amount is the ramp's between two moments: no less and no more than the moments' uncertainty allows, plus so
 /// many joules, plus the millijoule that each reading rounds by.
 fn assert_ramp(found: Microjoules, from: Span, to: Span, tolerance: f64) {
@@ -86,7 +81,7 @@ fn the_counters_energy_is_the_integral_of_the_power() {
         let error = measured.joules().get() / truth - 1.0;
         println!("error {:.3} %, of which {:.3} % may be the test's", error * 100.0, uncertain * 100.0);
         assert!(error.abs() <= 0.01 + uncertain);
-        assert_balanced(&snapshot);
+        assert!(snapshot.is_balanced(), "{snapshot:?}");
         assert!(
             snapshot.idle.gpu.measured > Microjoules::new(35_000_000),
             "the other GPU idled at 50 W: {snapshot:?}"
@@ -111,7 +106,7 @@ fn a_counter_that_restarts_costs_an_interval_not_the_truth() {
                 wait_until(to.1 + 0.25);
                 (snapshot, to) = during(|| meter.sample());
                 longest = longest.max(to.1 - last);
-                assert_balanced(&snapshot);
+                assert!(snapshot.is_balanced(), "{snapshot:?}");
             }
             let energy = snapshot.consumers[&ONE];
             println!("{energy:?}");
@@ -136,7 +131,7 @@ fn a_gpu_without_a_counter_is_measured_by_its_power() {
         let grown = last.consumers[&ONE].since(&first.consumers[&ONE]).unwrap();
         assert_eq!(grown.total(), grown.gpu.measured);
         assert_ramp(grown.gpu.measured, from, to, 0.02 * ramp(to.1));
-        assert_balanced(&last);
+        assert!(last.is_balanced(), "{last:?}");
     });
 }
 
@@ -162,7 +157,7 @@ fn a_gpu_that_falls_off_the_bus_keeps_its_cost_and_its_neighbour() {
             assert_eq!(grown.gpu.measured, Microjoules::ZERO, "nothing is measured on a lost card");
             assert!(grown.gpu.estimated > Microjoules::ZERO, "{grown:?}");
             assert!(after.idle.gpu.measured > before.idle.gpu.measured, "the other one is still measured");
-            assert_balanced(&after);
+            assert!(after.is_balanced(), "{after:?}");
         },
     );
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use gramwise_model::Resource;
 use gramwise_model::work::Assignment;
+use gramwise_model::{AttemptId, Resource};
 
 use crate::command::json;
 
@@ -20,8 +20,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// The folders of an attempt: `<files>/sweep-1/trial-2/checkpoint` and `.../attempt-1`.
-    pub(crate) fn of(root: &Path, assignment: &Assignment) -> Self {
-        let id = assignment.attempt;
+    pub(crate) fn of(root: &Path, id: AttemptId) -> Self {
         let trial = root.join(format!("sweep-{}", id.sweep)).join(format!("trial-{}", id.trial));
         // Of this process, so that no other trial's socket has its name.
         let name = format!("gramwise-{}-{}-{}-{}", std::process::id(), id.sweep, id.trial, id.number);
@@ -30,6 +29,12 @@ impl Files {
             folder: trial.join(format!("attempt-{}", id.number)),
             socket: std::env::temp_dir().join(name),
         }
+    }
+
+    /// The folder of a sweep's `setup`.
+    pub(crate) fn of_setup(root: &Path) -> Self {
+        let folder = root.join("setup");
+        Self { checkpoint: folder.clone(), socket: folder.join("socket"), folder }
     }
 
     pub(crate) fn report(&self) -> PathBuf {

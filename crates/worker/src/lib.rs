@@ -7,6 +7,8 @@
 pub mod attend;
 mod command;
 mod environment;
+mod farewell;
+mod journal;
 mod outbox;
 mod processes;
 mod reports;

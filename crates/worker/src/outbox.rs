@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use gramwise_carbon::{Energy, Microjoules};
-use gramwise_meter::{ConsumerId, HostSnapshot};
+use gramwise_meter::{ConsumerId, Handover, HostSnapshot};
 use gramwise_model::work::{AttemptEnd, AttemptReport, Report, StepReport};
 use gramwise_model::{AttemptId, WorkerId};
 
+use crate::journal::Record;
 use crate::tail::Reported;
 
 /// Steps of one attempt in one report at most: a message has a limit, and judging must not keep the heartbeat waiting.
@@ -81,6 +82,8 @@ impl Outbox {
     /// Everything untold, as of a snapshot, under the next number.
     pub(crate) fn report(&mut self, snapshot: &HostSnapshot, leaving: bool) -> Report {
         self.seq += 1;
+        // Whom the meter has forgotten can get no more.
+        self.settled.retain(|consumer, _| snapshot.consumers.contains_key(consumer));
         let of = |consumer: &ConsumerId| snapshot.consumers.get(consumer).copied().unwrap_or(Energy::ZERO);
         let attempt = |(consumer, untold): (&ConsumerId, &Untold)| AttemptReport {
             attempt: untold.attempt,
@@ -108,20 +111,39 @@ impl Outbox {
         }
     }
 
-    /// Forgets what a report told, now that it is safe.
-    pub(crate) fn acknowledged(&mut self, report: &Report) {
+    /// What is to be on disk before the last report leaves.
+    pub(crate) fn record(&self, left: Handover) -> Record {
+        let open = self.attempts.iter().map(|(consumer, untold)| (*consumer, untold.attempt));
+        let settled = self.settled.iter().map(|(consumer, (attempt, _))| (*consumer, *attempt));
+        Record {
+            worker: self.worker.clone(),
+            seq: self.seq,
+            attempts: open.chain(settled).collect(),
+            setup: self.setup,
+            left,
+        }
+    }
+
+    /// Forgets what a report told, now that it is safe. Answers whose sums are, for the meter to forget them.
+    pub(crate) fn acknowledged(&mut self, report: &Report) -> Vec<(ConsumerId, Energy)> {
+        let mut safe = Vec::new();
         for told in &report.attempts {
-            if let Some((_, total)) = self.settled.values_mut().find(|(id, _)| *id == told.attempt) {
+            if let Some((consumer, (_, total))) =
+                self.settled.iter_mut().find(|(_, (id, _))| *id == told.attempt)
+            {
                 *total = told.total;
+                safe.push((*consumer, told.total));
             }
             let Some(consumer) = self.consumer(told.attempt) else { continue };
             if told.ended.is_some() {
                 self.attempts.remove(&consumer);
                 self.settled.insert(consumer, (told.attempt, told.total));
+                safe.push((consumer, told.total));
             } else if let (Some(untold), Some(last)) = (self.attempts.get_mut(&consumer), told.steps.last()) {
                 untold.steps.retain(|step| step.step > last.step);
             }
         }
+        safe
     }
 
     /// Does everything untold fit into one report?
@@ -238,12 +260,16 @@ mod tests {
         let mut outbox = outbox();
         outbox.end(ConsumerId(1), AttemptEnd { kind: EndKind::Success, message: String::new() });
         let end = outbox.report(&snapshot(100), false);
-        outbox.acknowledged(&end);
+        assert_eq!(outbox.acknowledged(&end), [(ConsumerId(1), energy(100))]);
         assert_eq!(outbox.len(), 0);
         assert!(outbox.report(&snapshot(100), false).attempts.is_empty());
         let late = outbox.report(&snapshot(150), false);
         assert_eq!((late.attempts[0].attempt, late.attempts[0].total), (attempt(), energy(150)));
-        outbox.acknowledged(&late);
+        assert_eq!(outbox.acknowledged(&late), [(ConsumerId(1), energy(150))]);
         assert!(outbox.report(&snapshot(150), false).attempts.is_empty());
+        // The meter has forgotten it.
+        let forgotten =
+            HostSnapshot { total: energy(150), forgotten: energy(150), ..HostSnapshot::default() };
+        assert!(outbox.report(&forgotten, false).attempts.is_empty());
     }
 }

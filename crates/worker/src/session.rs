@@ -1,7 +1,7 @@
 //! One life of a worker: ask for trials, run them, tell what they did and burnt, until the sweep is over.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gramwise_meter::{ConsumerId, HostSnapshot, MeterHandle};
@@ -18,6 +18,8 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Options;
+use crate::farewell;
+use crate::journal::{Journal, Record};
 use crate::outbox::Outbox;
 use crate::supervise::{self, News, Surroundings, Wish};
 
@@ -90,6 +92,8 @@ struct Session {
     telling: bool,
     stage: Stage,
     failure: Option<Error>,
+    /// `None` where it cannot be written.
+    journal: Option<Arc<Mutex<Journal>>>,
 }
 
 /// How far a session is from its end.
@@ -101,8 +105,10 @@ enum Stage {
     Ended,
     /// All trials are told to end; the last report is to be told.
     Leaving,
-    /// Everything is told.
+    /// There is nobody to tell.
     Left,
+    /// Everything is told and safe.
+    Told,
 }
 
 /// Where `setup` is.
@@ -117,8 +123,18 @@ enum Setup {
 pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationToken) -> Result<(), Error> {
     let bad_address = |source| Error::Address { address: options.coordinator.clone(), source };
     let endpoint = Endpoint::from_shared(options.coordinator.clone()).map_err(bad_address)?;
-    let client =
+    let mut client =
         WorkClient::new(endpoint.connect_lazy()).max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE);
+    tokio::select! {
+        () = farewell::settle(&options, &meter, &mut client) => {}
+        () = interrupt.cancelled() => return Ok(()),
+    }
+    let journal = Journal::begin(&options.files, &options.name)
+        .inspect_err(|error| {
+            let files = options.files.display();
+            tracing::warn!(%error, %files, "no journal: if this worker is killed, its last second is lost");
+        })
+        .ok();
     let (events, mut inbox) = mpsc::channel(NEWS);
     let slots = slots(&options, &meter);
     let outbox = Outbox::new(options.name.clone());
@@ -142,6 +158,7 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         telling: false,
         stage: Stage::Working,
         failure: None,
+        journal: journal.map(|journal| Arc::new(Mutex::new(journal))),
     };
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -158,10 +175,14 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
             session.leave(Wish::Stop);
         }
         match session.stage {
-            Stage::Left => break,
+            Stage::Left | Stage::Told => break,
             Stage::Leaving if session.is_idle() && !session.telling => session.tell().await?,
             Stage::Working | Stage::Ended | Stage::Leaving => {}
         }
+    }
+    if session.stage == Stage::Told || session.request == 0 {
+        let journal = session.journal.and_then(Arc::into_inner).and_then(|journal| journal.into_inner().ok());
+        journal.into_iter().for_each(Journal::end);
     }
     session.failure.map_or(Ok(()), Err)
 }
@@ -338,13 +359,17 @@ impl Session {
             return Ok(()); // The coordinator does not know a worker before it answered its first question.
         }
         self.telling = true;
-        let snapshot = self.snapshot().await?;
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.meter.handover(move |snapshot, left| drop(reply.send((snapshot, left))));
+        let (snapshot, left) = answer.await.map_err(|_| Error::Meter)?;
         let report = self
             .outbox
             .report(&snapshot, self.stage == Stage::Leaving && self.is_idle() && self.outbox.fits());
         let (mut client, events) = (self.client.clone(), self.events.clone());
         let message = report_to_wire(&report);
+        let (journal, record) = (self.journal.clone(), self.outbox.record(left));
         self.tasks.spawn(async move {
+            write_down(journal, record).await;
             let reply = client.report(message).await.map(tonic::Response::into_inner);
             if reply.is_err() {
                 tokio::time::sleep(RETRY).await;
@@ -378,10 +403,12 @@ impl Session {
             }
         };
         if reply.acked_through >= report.seq {
-            self.outbox.acknowledged(report);
+            for (consumer, sum) in self.outbox.acknowledged(report) {
+                self.meter.forget(consumer, sum);
+            }
             self.leased_gpus.retain(|consumer, _| self.outbox.holds(*consumer));
             if report.leaving {
-                self.stage = Stage::Left;
+                self.stage = Stage::Told;
             }
         }
         for (attempt, instruction) in instructions_from_wire(reply.instructions)? {
@@ -439,6 +466,18 @@ impl Session {
     fn next_consumer(&mut self) -> ConsumerId {
         self.consumers += 1;
         ConsumerId(self.consumers)
+    }
+}
+
+/// A reading is in the journal before it is told.
+async fn write_down(journal: Option<Arc<Mutex<Journal>>>, record: Record) {
+    let Some(journal) = journal else { return };
+    let written = tokio::task::spawn_blocking(move || {
+        // Held by one report at a time.
+        journal.lock().map_or(Ok(()), |mut journal| journal.write(&record))
+    });
+    if let Ok(Err(error)) = written.await {
+        tracing::warn!(%error, "cannot write the worker's journal");
     }
 }
 

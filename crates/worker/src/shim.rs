@@ -45,6 +45,8 @@ pub(crate) struct Exit {
     pub(crate) not_started: Option<String>,
     /// CPU time of the whole tree, in milliseconds.
     pub(crate) cpu_ms: u64,
+    /// When, in milliseconds on the boot clock.
+    pub(crate) at_ms: u64,
 }
 
 impl Arguments {
@@ -79,7 +81,7 @@ pub fn main(arguments: &Arguments) -> io::Result<()> {
         Err(error) => {
             let program = arguments.command.first().map_or("nothing", String::as_str);
             let not_started = Some(format!("cannot start `{program}`: {error}"));
-            Exit { code: None, signal: None, not_started, cpu_ms: 0 }
+            Exit { code: None, signal: None, not_started, cpu_ms: 0, at_ms: boot_ms() }
         }
     };
     write_exit(&arguments.exit, &exit)
@@ -128,7 +130,12 @@ fn attend(child: Pid, grace: Duration) -> io::Result<Exit> {
         signal: status.and_then(WaitStatus::terminating_signal),
         not_started: None,
         cpu_ms: children_cpu_ms().unwrap_or(0),
+        at_ms: boot_ms(),
     })
+}
+
+fn boot_ms() -> u64 {
+    u64::try_from(gramwise_meter::boot_time().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Written whole or not at all: beside, flushed, and renamed.

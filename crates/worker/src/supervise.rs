@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(25);
 const QUOTED_LINES: usize = 20;
 const QUOTED_BYTES: usize = 4000;
 /// The shim needs so much longer than the grace to write how it ended.
-const SHIM_SLACK: Duration = Duration::from_secs(10);
+pub(crate) const SHIM_SLACK: Duration = Duration::from_secs(10);
 
 /// What an attempt is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +91,8 @@ pub(crate) async fn setup(
     mut wish: watch::Receiver<Wish>,
 ) -> Result<(), String> {
     let words = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
-    let folder = surroundings.files.join("setup");
-    let files = Files { checkpoint: folder.clone(), socket: folder.join("socket"), folder: folder.clone() };
+    let files = Files::of_setup(surroundings.files);
+    let folder = files.folder.clone();
     surroundings.meter.open(consumer, &[]);
     let ended = match spawn(words, Vec::new(), files, consumer, surroundings) {
         Ok(mut running) => {
@@ -125,7 +125,7 @@ async fn start(
     consumer: ConsumerId,
     surroundings: &Surroundings<'_>,
 ) -> Result<(Running, Option<Socket>), String> {
-    let files = Files::of(surroundings.files, assignment);
+    let files = Files::of(surroundings.files, assignment.attempt);
     let words =
         expand(&assignment.plan.command, &assignment.config, &files.args().display().to_string(), |name| {
             std::env::var(name).ok()

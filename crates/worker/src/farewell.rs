@@ -1,0 +1,103 @@
+//! What a worker that was killed had still to tell, told by the next one on the same files.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use gramwise_carbon::Energy;
+use gramwise_meter::{ConsumerId, Ending, HostSnapshot, MeterHandle};
+use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
+use gramwise_wire::convert::report_to_wire;
+use gramwise_wire::v1::work_client::WorkClient;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use crate::Options;
+use crate::environment::Files;
+use crate::journal::{Earlier, Record};
+use crate::shim::Exit;
+use crate::supervise::SHIM_SLACK;
+
+const POLL: Duration = Duration::from_millis(100);
+/// The pause before a call that found nobody is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Settles all lives of workers that ended without a goodbye. What a coordinator does not know (it serves another sweep) stays for
+/// one that does.
+pub(crate) async fn settle(options: &Options, meter: &MeterHandle, client: &mut WorkClient<Channel>) {
+    for life in Earlier::all(&options.files) {
+        gone(&life.record, options.grace + SHIM_SLACK).await;
+        let (reply, settled) = tokio::sync::oneshot::channel();
+        meter.settle(life.record.left.clone(), endings(&life.record, options), move |snapshot| {
+            drop(reply.send(snapshot));
+        });
+        let Ok(snapshot) = settled.await else { return };
+        let report = report(&life.record, &snapshot);
+        let told = loop {
+            match client.report(report_to_wire(&report)).await {
+                Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(RETRY).await,
+                answered => break answered,
+            }
+        };
+        match told {
+            Ok(_) => life.forget(),
+            Err(status) if status.code() == Code::NotFound => {
+                tracing::debug!(
+                    worker = life.record.worker.0,
+                    "an earlier worker of another sweep: left as it is"
+                );
+            }
+            Err(status) => {
+                let worker = &life.record.worker.0;
+                tracing::warn!(
+                    worker,
+                    why = status.message(),
+                    "the last totals of an earlier worker were refused"
+                );
+                life.forget();
+            }
+        }
+    }
+}
+
+/// Waits until the trials of that life have ended: their shims end them once their worker is gone.
+async fn gone(record: &Record, patience: Duration) {
+    let began = Instant::now();
+    let runs =
+        || record.attempts.keys().chain(&record.setup).any(|consumer| record.left.is_running(*consumer));
+    while runs() && began.elapsed() < patience {
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// How they ended, as far as their shims could write it down.
+fn endings(record: &Record, options: &Options) -> BTreeMap<ConsumerId, Ending> {
+    let attempts =
+        record.attempts.iter().map(|(consumer, attempt)| (*consumer, Files::of(&options.files, *attempt)));
+    let setup = record.setup.map(|consumer| (consumer, Files::of_setup(&options.files)));
+    let ending = |files: &Files| {
+        let exit: Exit = serde_json::from_slice(&std::fs::read(files.exit()).ok()?).ok()?;
+        Some(Ending { at: Duration::from_millis(exit.at_ms), cpu: Duration::from_millis(exit.cpu_ms) })
+    };
+    attempts.chain(setup).filter_map(|(consumer, files)| Some((consumer, ending(&files)?))).collect()
+}
+
+/// That life's last report.
+fn report(record: &Record, snapshot: &HostSnapshot) -> Report {
+    let of = |consumer: &ConsumerId| snapshot.consumers.get(consumer).copied().unwrap_or(Energy::ZERO);
+    let attempts = record.attempts.iter().map(|(consumer, attempt)| AttemptReport {
+        attempt: *attempt,
+        total: of(consumer),
+        steps: Vec::new(),
+        ended: Some(AttemptEnd { kind: EndKind::Interrupted, message: "its worker was killed".to_owned() }),
+    });
+    Report {
+        worker: record.worker.clone(),
+        seq: record.seq + 1,
+        total: snapshot.total,
+        idle: snapshot.idle,
+        overhead: snapshot.overhead + record.setup.as_ref().map_or(Energy::ZERO, of),
+        other: snapshot.other,
+        attempts: attempts.collect(),
+        leaving: true,
+    }
+}

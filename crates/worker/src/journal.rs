@@ -1,0 +1,197 @@
+//! The worker's own journal: what a life of it last knew, on disk before it is told.
+//!
+//! One file a life, in `<files>/workers`; one line a report, of which the last whole one counts. A life that says goodbye removes its
+//! file. One that was killed leaves it, and the next life on the same files tells the coordinator what is missing: the last
+//! totals, and what the hardware counted until the trials ended ([`HostMeter::settle`](gramwise_meter::HostMeter::settle)).
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use gramwise_meter::{ConsumerId, Handover};
+use gramwise_model::{AttemptId, WorkerId};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+/// Lines are on disk at least this often. In between they are the kernel's, which a killed process does not take with it; after a
+/// power cut counters and clocks begin anew, and a second of totals is all that is missing.
+const FLUSH: Duration = Duration::from_secs(1);
+/// A file that has grown so long begins again with its last line.
+const LONG: u64 = 1 << 20;
+
+/// What a life knew at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) worker: WorkerId,
+    /// The number of the report that tells it.
+    pub(crate) seq: u64,
+    /// Attempts that the coordinator may not know the end of.
+    pub(crate) attempts: BTreeMap<ConsumerId, AttemptId>,
+    /// The consumer of `setup`, charged to overhead.
+    pub(crate) setup: Option<ConsumerId>,
+    pub(crate) left: Handover,
+}
+
+/// A life's file, locked as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    flushed: Instant,
+}
+
+/// A life that ended without a goodbye.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    pub(crate) record: Record,
+    path: PathBuf,
+    /// So that no other worker settles it at the same time.
+    _lock: File,
+}
+
+fn folder(files: &Path) -> PathBuf {
+    files.join("workers")
+}
+
+impl Journal {
+    /// Begins a life's file.
+    pub(crate) fn begin(files: &Path, worker: &WorkerId) -> io::Result<Self> {
+        let folder = folder(files);
+        fs::create_dir_all(&folder)?;
+        let legal = |letter: char| {
+            if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '_' }
+        };
+        let path = folder.join(format!("{}.jsonl", worker.0.chars().map(legal).collect::<String>()));
+        let file = create(&path)?;
+        Ok(Self { path, file, length: 0, flushed: Instant::now() })
+    }
+
+    /// Writes a record. Called before its report leaves.
+    pub(crate) fn write(&mut self, record: &Record) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record).map_err(io::Error::other)?;
+        line.push(b'\n');
+        if self.length > LONG {
+            let beside = self.path.with_extension("new");
+            let mut file = create(&beside)?;
+            file.write_all(&line)?;
+            file.sync_data()?;
+            fs::rename(&beside, &self.path)?;
+            (self.file, self.length) = (file, line.len() as u64);
+            return Ok(());
+        }
+        self.file.write_all(&line)?;
+        self.length += line.len() as u64;
+        if self.flushed.elapsed() >= FLUSH {
+            self.file.sync_data()?;
+            self.flushed = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The coordinator knows everything: nothing is left to tell.
+    pub(crate) fn end(self) {
+        // A file that stays is settled by the next life, which changes nothing.
+        let _ = fs::remove_file(self.path);
+    }
+}
+
+impl Earlier {
+    /// Lives that ended without a goodbye, in the order of their names. Files of workers that live are locked, and left alone.
+    pub(crate) fn all(files: &Path) -> Vec<Self> {
+        let entries = fs::read_dir(folder(files)).into_iter().flatten().filter_map(Result::ok);
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        paths.sort();
+        paths.into_iter().filter_map(Self::open).collect()
+    }
+
+    fn open(path: PathBuf) -> Option<Self> {
+        let lock = File::open(&path).ok()?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+        let bytes = fs::read(&path).ok()?;
+        let lines = bytes.split(|byte| *byte == b'\n').rev();
+        // The last line may be cut off.
+        let Some(record) = lines.into_iter().find_map(|line| serde_json::from_slice(line).ok()) else {
+            let _ = fs::remove_file(&path); // A life that ended before it had anything to tell.
+            return None;
+        };
+        Some(Self { record, path, _lock: lock })
+    }
+
+    /// It is settled.
+    pub(crate) fn forget(self) {
+        let _ = fs::remove_file(self.path);
+    }
+}
+
+/// A file of our own, locked.
+fn create(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(true).write(true).open(path)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(seq: u64) -> Record {
+        let left = serde_json::json!({
+            "boot": "b", "taken": {"boot": {"secs": 1, "nanos": 0}, "awake": {"secs": 1, "nanos": 0}},
+            "snapshot": {"at": {"secs": 1, "nanos": 0}, "total": {}, "idle": {}, "overhead": {}, "other": {}, "consumers": {"1": {}}, "forgotten": {}},
+            "lines": [], "cpu": {}, "roots": {}, "resident": [],
+        });
+        Record {
+            worker: WorkerId("a host/1".to_owned()),
+            seq,
+            attempts: BTreeMap::new(),
+            setup: None,
+            left: serde_json::from_value(left).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_last_whole_line_of_a_killed_life_is_found_by_the_next() {
+        let files = tempfile::tempdir().unwrap();
+        assert!(Earlier::all(files.path()).is_empty());
+        let mut journal = Journal::begin(files.path(), &record(0).worker).unwrap();
+        journal.write(&record(1)).unwrap();
+        journal.write(&record(2)).unwrap();
+        assert!(Earlier::all(files.path()).is_empty(), "it lives");
+        let path = journal.path.clone();
+        drop(journal);
+        File::options().append(true).open(&path).unwrap().write_all(b"{\"worker\":").unwrap();
+        let found = Earlier::all(files.path());
+        assert_eq!(found.iter().map(|life| &life.record).collect::<Vec<_>>(), [&record(2)]);
+        assert!(Earlier::all(files.path()).is_empty(), "somebody settles it");
+        found.into_iter().for_each(Earlier::forget);
+        assert!(Earlier::all(files.path()).is_empty() && !path.exists());
+    }
+
+    #[test]
+    fn a_life_that_says_goodbye_and_one_that_had_nothing_to_tell_leave_nothing() {
+        let files = tempfile::tempdir().unwrap();
+        let mut journal = Journal::begin(files.path(), &record(0).worker).unwrap();
+        journal.write(&record(1)).unwrap();
+        journal.end();
+        drop(Journal::begin(files.path(), &record(0).worker).unwrap());
+        assert!(Earlier::all(files.path()).is_empty());
+        assert_eq!(fs::read_dir(folder(files.path())).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_long_file_begins_again_with_its_last_line() {
+        let files = tempfile::tempdir().unwrap();
+        let mut journal = Journal::begin(files.path(), &record(0).worker).unwrap();
+        for seq in 1..=6000 {
+            journal.write(&record(seq)).unwrap();
+        }
+        assert!(fs::metadata(&journal.path).unwrap().len() < LONG + 4096);
+        assert!(Earlier::all(files.path()).is_empty(), "the new file is locked too");
+        drop(journal);
+        assert_eq!(Earlier::all(files.path())[0].record.seq, 6000);
+    }
+}
