@@ -103,6 +103,16 @@ impl Amount {
         Self { measured: part(self.measured), modelled: part(self.modelled), estimated: part(self.estimated) }
     }
 
+    /// As much of it as asked for, the best known first, and what is left.
+    pub fn split_off(&self, most: Microjoules) -> (Self, Self) {
+        let measured = self.measured.min(most);
+        let most = most.checked_sub(measured).unwrap_or_default();
+        let modelled = self.modelled.min(most);
+        let most = most.checked_sub(modelled).unwrap_or_default();
+        let taken = Self { measured, modelled, estimated: self.estimated.min(most) };
+        (taken, self.since(&taken).unwrap_or_default())
+    }
+
     /// The growth since an earlier total; `None` where any part fell.
     pub fn since(&self, earlier: &Self) -> Option<Self> {
         Some(Self {

@@ -144,6 +144,8 @@ pub(crate) enum Command {
     Engine,
     /// Run a command and say what it burnt, as `time` says how long it took: on stderr, and with its exit code.
     Meter(MeterArgs),
+    /// Learn what this machine draws anyway, and how the whole node follows its components. Takes two minutes; let nothing else run.
+    Calibrate(CalibrateArgs),
     /// What is measured, modelled or missing on this machine, and how to fix it.
     Doctor {
         #[command(flatten)]
@@ -347,6 +349,21 @@ fn knob(text: &str) -> Result<(String, f64), String> {
     Ok((name.to_owned(), value))
 }
 
+/// What `calibrate` takes.
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// How long nothing is done.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub(crate) idle_time: std::time::Duration,
+    /// How long the processors are kept busy after that, some of them after the others.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub(crate) load_time: std::time::Duration,
+    #[command(flatten)]
+    pub(crate) devices: Devices,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
 /// Where the meter looks.
 #[derive(Debug, Args)]
 pub(crate) struct Devices {
@@ -359,6 +376,37 @@ pub(crate) struct Devices {
     /// Where RAPL's zones are, for containers that hide them: a bind mount [default: /sys/class/powercap].
     #[arg(long, env = "GRAMWISE_POWERCAP", value_name = "DIR")]
     pub(crate) powercap: Option<PathBuf>,
+    /// A meter of the whole node: `hwmon[:FOLDER]`, `exec:COMMAND` (prints watts, joules, or a Redfish `Power` document), or `off`
+    /// [default: the kernel's power meter, if there is one].
+    #[arg(long, env = "GRAMWISE_NODE", value_name = "SOURCE")]
+    pub(crate) node: Option<gramwise_meter::NodeSource>,
+    /// What `gramwise calibrate` wrote [default: host.json in the user's data folder].
+    #[arg(long, env = "GRAMWISE_HOST_PROFILE", value_name = "FILE")]
+    pub(crate) host_profile: Option<PathBuf>,
+    /// Who is charged for what hardware draws anyway.
+    #[arg(long, env = "GRAMWISE_IDLE", value_enum, default_value_t = IdleArg::Reserved, value_name = "POLICY")]
+    pub(crate) idle: IdleArg,
+}
+
+/// [`gramwise_meter::IdlePolicy`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IdleArg {
+    /// Who reserved it, as SCI asks.
+    Reserved,
+    /// Nobody: trials pay for what they make the hardware do.
+    Used,
+    /// The trials that run meanwhile, in proportion.
+    Amortised,
+}
+
+impl From<IdleArg> for gramwise_meter::IdlePolicy {
+    fn from(arg: IdleArg) -> Self {
+        match arg {
+            IdleArg::Reserved => Self::Reserved,
+            IdleArg::Used => Self::Used,
+            IdleArg::Amortised => Self::Amortised,
+        }
+    }
 }
 
 /// The form of an answer.

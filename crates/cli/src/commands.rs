@@ -1,6 +1,7 @@
 //! One file a command; questions that are one call each are here.
 
 mod bench;
+mod calibrate;
 mod check;
 mod doctor;
 mod engine;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Preview(args) => return preview::preview(common, &args).map(Into::into),
         Command::Check { file } => return check::check(common, &file).map(Into::into),
         Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form).map(Into::into),
+        Command::Calibrate(args) => return calibrate::calibrate(common, &args).map(Into::into),
         Command::Logs { trial, follow, attempt, stderr } => {
             return logs::logs(common, &trial, &logs::Which { follow, attempt, stderr }).map(Into::into);
         }

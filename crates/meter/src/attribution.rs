@@ -47,6 +47,37 @@ pub(crate) enum Bucket {
 pub(crate) struct Uses(BTreeMap<Bucket, u64>);
 
 impl HostSnapshot {
+    /// Adds what was charged since.
+    pub(crate) fn absorb(&mut self, delta: &Self) {
+        let Self { at: _, total, idle, overhead, other, consumers, forgotten } = delta;
+        self.total += *total;
+        self.idle += *idle;
+        self.overhead += *overhead;
+        self.other += *other;
+        self.forgotten += *forgotten;
+        for (consumer, energy) in consumers {
+            *self.consumers.entry(*consumer).or_default() += *energy;
+        }
+    }
+
+    /// The same with what is idle spread over its consumers, in proportion to what each burnt. Without any, it stays idle.
+    pub(crate) fn amortised(mut self) -> Self {
+        let burnt = self
+            .consumers
+            .iter()
+            .map(|(consumer, energy)| (Bucket::Consumer(*consumer), energy.total().get()));
+        let uses: Uses = burnt.collect();
+        if uses.total() == 0 {
+            return self;
+        }
+        let idle = std::mem::take(&mut self.idle);
+        self.total = self.total.since(&idle).expect("what is idle is a part of all");
+        for component in Component::ALL {
+            self.share(component, *idle.part(component), &uses);
+        }
+        self
+    }
+
     /// Charges all of a component's amount to one bucket.
     pub(crate) fn charge(&mut self, component: Component, bucket: Bucket, amount: Amount) {
         let energy = Energy::of(component, amount);

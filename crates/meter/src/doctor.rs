@@ -6,7 +6,9 @@ use gramwise_carbon::Provenance;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu_model::CorePower;
+use crate::device::Device;
 use crate::memory_model;
+use crate::profile::{NodeModel, Profile};
 
 /// How well a component is metered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +36,7 @@ pub struct Finding {
 }
 
 /// A GPU that is metered.
-pub(crate) fn gpu(index: u32, name: &str, how: &str) -> Finding {
+pub(crate) fn gpu(index: usize, name: &str, how: &str) -> Finding {
     Finding {
         component: format!("gpu {index} ({name})"),
         status: Status::Measured,
@@ -54,14 +56,15 @@ pub(crate) fn silent_gpu(index: u32, why: &str) -> Finding {
 }
 
 /// A machine with an NVIDIA card but no library is worth a hint; one without is not.
-pub(crate) fn no_nvml(why: &str) -> Finding {
+/// With a card of another maker, that there is no NVIDIA one says nothing.
+pub(crate) fn no_nvml(why: &str, is_alone: bool) -> Option<Finding> {
     let has_card = Path::new("/proc/driver/nvidia").exists() || Path::new("/dev/nvidia0").exists();
-    Finding {
+    (has_card || is_alone).then(|| Finding {
         component: "gpu".to_owned(),
         status: Status::Missing,
-        how: if has_card { format!("NVML cannot be loaded: {why}") } else { "no NVIDIA GPU found".to_owned() },
+        how: if has_card { format!("NVML cannot be loaded: {why}") } else { "no NVIDIA or AMD GPU found".to_owned() },
         fix: has_card.then(|| "ldconfig -p | grep libnvidia-ml  (install the driver's libraries, or name one with --nvml-lib)".to_owned()),
-    }
+    })
 }
 
 /// The counters' files are links, which `chmod -R` does not follow: they are named one by one. The first command lasts until
@@ -100,6 +103,40 @@ pub(crate) fn memory(dram: usize, bytes: u64) -> Finding {
     }
     let how = format!("RAPL ({}), shared by resident memory", count(dram, "dram zone"));
     Finding { component, status: Status::Measured, how, fix: None }
+}
+
+/// The whole node, where a meter or a calibration tells of it.
+pub(crate) fn node(meter: Option<&dyn Device>, profile: &Profile) -> Finding {
+    let component = "rest of the node".to_owned();
+    let (status, how, fix) = match (meter, profile.node) {
+        (Some(meter), _) => (Status::Measured, format!("{}, less the components above", meter.name()), None),
+        (None, Some(model)) => {
+            let NodeModel { base_w, factor, rmse_w, samples } = model;
+            let how = format!(
+                "{base_w:.1} W + {:.1} % of the components (calibrated {}, {samples} samples, off by {rmse_w:.1} W)",
+                (factor - 1.0) * 100.0,
+                profile.made_utc
+            );
+            (Status::Modelled, how, None)
+        }
+        (None, None) => {
+            let fix = "gramwise doctor --node 'exec:ipmitool dcmi power reading'  (or what else prints the node's watts)";
+            let how = "power supplies, fans, boards, disks: commonly a fifth to a half on top".to_owned();
+            (Status::Missing, how, Some(fix.to_owned()))
+        }
+    };
+    Finding { component, status, how, fix }
+}
+
+/// Idle power is to be left out, and nobody knows it.
+pub(crate) fn no_baseline() -> Finding {
+    Finding {
+        component: "idle power".to_owned(),
+        status: Status::Missing,
+        how: "`--idle used` leaves nothing out while it is not known what the hardware draws anyway"
+            .to_owned(),
+        fix: Some("gramwise calibrate".to_owned()),
+    }
 }
 
 fn count(number: usize, noun: &str) -> String {

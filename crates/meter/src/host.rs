@@ -1,6 +1,7 @@
 //! One host: every counter read together, every interval split over consumers.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gramwise_carbon::{Amount, Component, Energy, Provenance};
@@ -14,7 +15,8 @@ use crate::handover::{Ending, Handover, Hole, LineLeft};
 use crate::line::Line;
 use crate::memory_model;
 use crate::probe::{self, Inventory, ProbeError, ProbeOptions};
-use crate::processes::{ProcessTable, Root};
+use crate::processes::{ProcessTable, Root, cgroup_cpu, cgroup_memory};
+use crate::rest::Rest;
 
 /// Something that energy is charged to: an attempt, or a sweep's setup. Numbers are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,9 +28,9 @@ pub struct ConsumerId(pub u64);
 pub struct HostMeter {
     inventory: Inventory,
     findings: Vec<Finding>,
-    gpus: BTreeMap<String, Line>,
+    pub(crate) gpus: BTreeMap<String, Line>,
     leases: BTreeMap<String, ConsumerId>,
-    packages: Vec<Line>,
+    pub(crate) packages: Vec<Line>,
     dram: Vec<Line>,
     core_power: CorePower,
     processes: Box<dyn ProcessTable>,
@@ -41,6 +43,20 @@ pub struct HostMeter {
     resident: Uses,
     /// Which boot of the kernel this is.
     boot: String,
+    pub(crate) rest: Rest,
+    pub(crate) policy: IdlePolicy,
+}
+
+/// Who is charged for what hardware draws anyway, whether or not it does anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IdlePolicy {
+    /// Who reserved it: a GPU's lease, a trial's stated cores. SCI (ISO/IEC 21031:2024) asks for this.
+    #[default]
+    Reserved,
+    /// Nobody: consumers pay for what they make the hardware do. Needs to know what it draws anyway.
+    Used,
+    /// All consumers that run meanwhile, in proportion to what they burn: nothing is idle while anything runs.
+    Amortised,
 }
 
 /// What probing found, for [`HostMeter::assemble`].
@@ -53,11 +69,17 @@ pub(crate) struct Parts {
     pub(crate) core_power: CorePower,
     pub(crate) processes: Box<dyn ProcessTable>,
     pub(crate) boot: String,
+    pub(crate) rest: Rest,
+    pub(crate) policy: IdlePolicy,
 }
 
 /// A consumer whose window is open.
 #[derive(Debug, Default)]
 struct Window {
+    /// Its cgroup, where it has one: it knows also what left the process tree.
+    cgroup: Option<PathBuf>,
+    /// Cores reserved.
+    cpus: Option<u32>,
     root: Option<Root>,
     /// CPU time charged so far; only growth beyond it is charged, so a reading that falls charges nothing.
     cpu: Duration,
@@ -93,7 +115,8 @@ impl HostMeter {
     }
 
     pub(crate) fn assemble(parts: Parts) -> Self {
-        let Parts { inventory, findings, gpus, packages, dram, core_power, processes, boot } = parts;
+        let Parts { inventory, findings, gpus, packages, dram, core_power, processes, boot, rest, policy } =
+            parts;
         Self {
             inventory,
             findings,
@@ -109,6 +132,8 @@ impl HostMeter {
             last: None,
             resident: Uses::default(),
             boot,
+            rest,
+            policy,
         }
     }
 
@@ -124,13 +149,25 @@ impl HostMeter {
 
     /// Opens a consumer's window and leases GPUs to it. A GPU that another consumer holds stays with that one, with a warning:
     /// its energy has one payer. Unknown UUIDs have no counter and are ignored. Opening a window that is open only adds GPUs.
-    pub fn open(&mut self, consumer: ConsumerId, gpus: &[String]) {
+    /// `cpus` are the cores it reserves, where that is stated.
+    pub fn open(&mut self, consumer: ConsumerId, gpus: &[String], cpus: Option<u32>) {
         self.open_at(Moment::now(), consumer, gpus);
+        self.reserve(consumer, cpus);
+    }
+
+    pub(crate) fn reserve(&mut self, consumer: ConsumerId, cpus: Option<u32>) {
+        if let Some(window) = self.windows.get_mut(&consumer) {
+            window.cpus = cpus.or(window.cpus);
+        }
     }
 
     /// Names the root of a consumer's process tree: its CPU time and memory are charged from the tree's beginning. Without an
     /// open window, or if the process has ended already, nothing happens.
-    pub fn attach(&mut self, consumer: ConsumerId, root: u32) {
+    /// Its cgroup, where it has one of its own, tells more exactly.
+    pub fn attach(&mut self, consumer: ConsumerId, root: u32, cgroup: Option<PathBuf>) {
+        if let Some(window) = self.windows.get_mut(&consumer) {
+            window.cgroup = cgroup;
+        }
         self.attach_at(Moment::now(), consumer, root);
     }
 
@@ -256,17 +293,41 @@ impl HostMeter {
     pub(crate) fn sample_at(&mut self, at: Moment) -> HostSnapshot {
         self.settle_gpus(at, |_| true);
         let usage = self.usage(at);
-        self.settle_processors(at, &usage);
-        self.settle_memory(at, &usage);
+        let mut delta = HostSnapshot::default();
+        self.settle_processors(at, &usage, &mut delta);
+        self.settle_memory(at, &usage, &mut delta);
+        self.absorb(delta);
+        let mut delta = HostSnapshot::default();
+        self.rest.settle(at, &mut delta);
+        self.take_in(delta);
         self.forget_what_is_over();
         HostSnapshot { at: at.boot, ..self.books.clone() }
     }
 
     fn settle_gpus(&mut self, at: Moment, which: impl Fn(&Line) -> bool) {
+        let mut delta = HostSnapshot::default();
         for (uuid, line) in self.gpus.iter_mut().filter(|(_, line)| which(line)) {
             let holder = self.leases.get(uuid).map_or(Bucket::Idle, |consumer| Bucket::Consumer(*consumer));
-            line.settle_held(at, holder, &mut self.books);
+            let reserved = match self.policy {
+                IdlePolicy::Reserved | IdlePolicy::Amortised => holder,
+                IdlePolicy::Used => Bucket::Idle,
+            };
+            line.settle_held(at, (holder, reserved), &mut delta);
         }
+        self.absorb(delta);
+    }
+
+    /// Takes in what components were charged.
+    fn absorb(&mut self, delta: HostSnapshot) {
+        self.rest.add(&delta);
+        self.take_in(delta);
+    }
+
+    fn take_in(&mut self, delta: HostSnapshot) {
+        self.books.absorb(&match self.policy {
+            IdlePolicy::Reserved | IdlePolicy::Used => delta,
+            IdlePolicy::Amortised => delta.amortised(),
+        });
     }
 
     /// CPU time of consumers, of gramwise and of the host since the last sample; memory as it is now.
@@ -274,7 +335,12 @@ impl HostMeter {
         let (mut ours, mut resident) = (Uses::default(), Uses::default());
         for (consumer, window) in &mut self.windows {
             let bucket = Bucket::Consumer(*consumer);
-            let tree = window.root.and_then(|root| self.processes.tree(root)).unwrap_or_default();
+            let mut tree = window.root.and_then(|root| self.processes.tree(root)).unwrap_or_default();
+            if let Some(cgroup) = &window.cgroup {
+                // The larger: a trial that could not be moved into its cgroup is seen by its tree.
+                tree.cpu = tree.cpu.max(cgroup_cpu(cgroup).unwrap_or_default());
+                tree.resident = tree.resident.max(cgroup_memory(cgroup).unwrap_or_default());
+            }
             let cpu = tree.cpu.max(window.final_cpu.unwrap_or_default()).max(window.cpu);
             ours.add(bucket, micros(cpu.saturating_sub(window.cpu)));
             resident.add(bucket, tree.resident / 1024);
@@ -292,38 +358,54 @@ impl HostMeter {
 
     /// A measured package is split over everyone's CPU time. Where nothing measures, the CPU time of consumers and of gramwise
     /// is charged at the modelled power of a core; other users of the host are then not seen, and not charged.
-    fn settle_processors(&mut self, at: Moment, usage: &Usage) {
+    fn settle_processors(&mut self, at: Moment, usage: &Usage, books: &mut HostSnapshot) {
         let mut uses = usage.ours.clone();
         if self.packages.is_empty() {
             let CorePower { watts, provenance, .. } = self.core_power;
             for (bucket, micros) in uses.iter() {
                 let energy = watts.over(Duration::from_micros(micros)).to_exact();
-                self.books.charge(Component::Cpu, bucket, Amount::new(energy, provenance));
+                books.charge(Component::Cpu, bucket, Amount::new(energy, provenance));
             }
             return;
         }
         uses.add(Bucket::Other, usage.others);
+        let reserved = self.reserved(usage.elapsed);
         for line in &mut self.packages {
-            line.settle_shared(at, &uses, &mut self.books);
+            line.settle_shared(at, (&uses, &reserved), books);
         }
     }
 
+    /// Microseconds of cores that are reserved, and the rest of them.
+    fn reserved(&self, elapsed: Duration) -> Uses {
+        let mut reserved = Uses::default();
+        let mut free = u64::from(self.inventory.cpus);
+        if self.policy == IdlePolicy::Reserved {
+            for (consumer, window) in &self.windows {
+                let cores = u64::from(window.cpus.unwrap_or(0)).min(free);
+                free -= cores;
+                reserved.add(Bucket::Consumer(*consumer), cores.saturating_mul(micros(elapsed)));
+            }
+        }
+        reserved.add(Bucket::Idle, free.saturating_mul(micros(elapsed)));
+        reserved
+    }
+
     /// Memory is charged by what is resident; what nobody uses is idle.
-    fn settle_memory(&mut self, at: Moment, usage: &Usage) {
+    fn settle_memory(&mut self, at: Moment, usage: &Usage, books: &mut HostSnapshot) {
         let installed = self.inventory.memory_bytes;
         let mut resident = usage.resident.clone();
         resident.add(Bucket::Idle, (installed / 1024).saturating_sub(resident.total()));
         self.resident = resident.clone();
         if self.dram.is_empty() {
             let energy = memory_model::energy(installed, usage.elapsed).to_exact();
-            self.books.share(Component::Memory, Amount::new(energy, Provenance::Modelled), &resident);
+            books.share(Component::Memory, Amount::new(energy, Provenance::Modelled), &resident);
             return;
         }
         // KiB x ms: over a hole, a minute of much memory outweighs a second of little.
         let elapsed = u64::try_from(usage.elapsed.as_millis()).unwrap_or(u64::MAX);
         let uses = resident.times(elapsed.saturating_add(1));
         for line in &mut self.dram {
-            line.settle_shared(at, &uses, &mut self.books);
+            line.settle_shared(at, (&uses, &uses), books);
         }
     }
 }

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use gramwise_carbon::Microjoules;
+use gramwise_carbon::{Microjoules, Watts};
 use proptest::prelude::*;
 
 use crate::attribution::HostSnapshot;
 use crate::clock::Moment;
 use crate::device::{Raw, ReadError};
-use crate::host::{ConsumerId, HostMeter};
+use crate::host::{ConsumerId, HostMeter, IdlePolicy};
 use crate::host_tests::{Scripted, host, uuid};
 use crate::replay::{Replay, gone, retry};
 
@@ -136,6 +136,10 @@ fn apply(meter: &mut HostMeter, processes: &Scripted, at: Moment, step: &Step) -
     true
 }
 
+fn policy() -> impl Strategy<Value = IdlePolicy> {
+    prop_oneof![Just(IdlePolicy::Reserved), Just(IdlePolicy::Used), Just(IdlePolicy::Amortised)]
+}
+
 fn campaign() -> u32 {
     std::env::var("GRAMWISE_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
 }
@@ -150,13 +154,18 @@ proptest! {
         gpus in prop::collection::vec(prop::collection::vec(wild(), 120), 3),
         packages in prop::collection::vec(prop::collection::vec(wild(), 120), 0..3),
         memory_bytes in 0u64..1 << 40,
+        policy in policy(),
+        idle in prop::option::of(0.0..300.0f64),
+        node in prop::option::of(prop::collection::vec(wild(), 120)),
     ) {
         let gpus = gpus.iter().map(|course| Replay::new(play(7, None, course).0).at_most(700.0)).collect();
         let packages = packages
             .iter()
             .map(|course| Replay::new(play(7, Some(RANGE), course).0).wrapping(RANGE).at_most(90.0))
             .collect();
-        let (mut meter, processes) = host(gpus, packages, memory_bytes);
+        let (meter, processes) = host(gpus, packages, memory_bytes);
+        let node = node.map(|course| Replay::new(play(7, None, &course).0).at_most(3000.0));
+        let mut meter = meter.with(policy, idle.map(Watts::new), node);
         let mut now = 0;
         let mut before = meter.sample_at(Moment::default());
         for (step, pause) in &steps {
@@ -211,14 +220,17 @@ proptest! {
         gpus in prop::collection::vec(prop::collection::vec(honest(700_000_000), 61), 3),
         packages in prop::collection::vec(prop::collection::vec(honest(30_000_000), 61), 1..3),
         start in 0..RANGE,
+        policy in policy(),
+        idle in prop::option::of(0.0..300.0f64),
     ) {
         let gpus: Vec<_> = gpus.iter().map(|course| play(start, None, course)).collect();
         let packages: Vec<_> = packages.iter().map(|course| play(start, Some(RANGE), course)).collect();
-        let (mut meter, processes) = host(
+        let (meter, processes) = host(
             gpus.iter().map(|(answers, _)| Replay::new(answers.clone()).at_most(700.0)).collect(),
             packages.iter().map(|(answers, _)| Replay::new(answers.clone()).wrapping(RANGE).at_most(30.0)).collect(),
             0,
         );
+        let mut meter = meter.with(policy, idle.map(Watts::new), None);
         meter.sample_at(Moment::default());
         let mut readings = 1;
         for step in &steps {

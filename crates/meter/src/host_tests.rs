@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use gramwise_carbon::{Amount, Component, Energy, Joules, Provenance, Watts};
 
+use crate::attribution::HostSnapshot;
 use crate::clock::Moment;
 use crate::cpu_model::CorePower;
 use crate::device::{Device, ReadError};
 use crate::gauge::Gauge;
-use crate::host::{ConsumerId, HostMeter, Parts};
+use crate::host::{ConsumerId, HostMeter, IdlePolicy, Parts};
 use crate::line::Line;
 use crate::probe::Inventory;
 use crate::processes::{ProcessTable, Root, Usage};
 use crate::replay::{Replay, counter, gone};
+use crate::rest::{Known, Rest};
 
 /// Processes that use what the test says.
 #[derive(Debug, Clone, Default)]
@@ -98,8 +100,22 @@ pub(crate) fn host_of(
         },
         processes: Box::new(processes.clone()),
         boot: "scripted".to_owned(),
+        rest: Rest::new(Known::Not),
+        policy: IdlePolicy::default(),
     });
     (meter, processes)
+}
+
+impl HostMeter {
+    /// The same with another policy, idle power of GPUs and packages, and a meter of the node.
+    pub(crate) fn with(mut self, policy: IdlePolicy, idle: Option<Watts>, node: Option<Replay>) -> Self {
+        let idling = |line: Line| line.idling_at(idle);
+        self.policy = policy;
+        self.gpus = self.gpus.into_iter().map(|(uuid, line)| (uuid, idling(line))).collect();
+        self.packages = self.packages.into_iter().map(idling).collect();
+        self.rest = Rest::new(node.map_or(Known::Not, |node| Known::Meter(Gauge::new(Box::new(node)))));
+        self
+    }
 }
 
 pub(crate) fn uuid(index: usize) -> String {
@@ -203,6 +219,26 @@ fn opening_twice_charges_once() {
 }
 
 #[test]
+fn a_cgroup_knows_also_what_left_the_process_tree() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut meter, processes) = host(vec![], vec![], 1 << 30);
+    processes.tree(7, 1000, 0);
+    meter.open_at(Moment::at(0.0), ONE, &[]);
+    std::fs::write(folder.path().join("cpu.stat"), "usage_usec 3000000\nuser_usec 1\n").unwrap();
+    meter.attach(ONE, 7, Some(folder.path().to_owned()));
+    let joules = |meter: &mut HostMeter| meter.sample().consumers[&ONE].cpu.total().joules().get();
+    assert!((joules(&mut meter) - 30.0).abs() < 1e-9);
+    std::fs::write(folder.path().join("memory.current"), format!("{}\n", 1u64 << 29)).unwrap();
+    meter.sample();
+    std::thread::sleep(Duration::from_millis(20));
+    let snapshot = meter.sample();
+    assert!(snapshot.consumers[&ONE].memory.total() > Joules::new(0.0).to_exact());
+    // It was removed: what is known stays.
+    std::fs::remove_file(folder.path().join("cpu.stat")).unwrap();
+    assert!((joules(&mut meter) - 30.0).abs() < 1e-9);
+}
+
+#[test]
 fn memory_is_paid_by_what_is_resident_and_the_rest_is_idle() {
     let gigabytes = 32 << 30;
     let (mut meter, processes) = host(vec![], vec![], gigabytes);
@@ -256,6 +292,38 @@ fn what_is_safe_elsewhere_is_forgotten_once_no_device_owes_anything() {
     meter.open_at(Moment::at(4.0), TWO, &[]);
     meter.forget(TWO, Energy::ZERO);
     assert!(meter.sample_at(Moment::at(5.0)).consumers.contains_key(&TWO));
+}
+
+/// One second of a trial with a core of four and a GPU, both at 100 W of which 40 W are drawn anyway; another GPU waits at 40 W.
+fn a_second_by(policy: IdlePolicy, cpus: Option<u32>) -> HostSnapshot {
+    let burns = |joules: f64| Replay::new([0.0, 0.0, 0.0, joules].map(counter));
+    let (meter, processes) = host(vec![burns(100.0), burns(40.0)], vec![burns(100.0)], 0);
+    let mut meter = meter.with(policy, Some(Watts::new(40.0)), None);
+    processes.tree(7, 0, 0);
+    meter.sample_at(Moment::at(0.0));
+    meter.open_at(Moment::at(0.0), ONE, &[uuid(0)]);
+    meter.reserve(ONE, cpus);
+    meter.attach_at(Moment::at(0.0), ONE, 7);
+    processes.tree(7, 1000, 0);
+    processes.edit(|table| table.host = Duration::from_secs(1));
+    let snapshot = meter.sample_at(Moment::at(1.0));
+    assert!(snapshot.is_balanced());
+    assert_eq!(snapshot.total.total(), Joules::new(240.0).to_exact());
+    snapshot
+}
+
+#[test]
+fn who_pays_for_what_is_drawn_anyway_is_a_policy() {
+    let joules = |energy: &Amount| energy.total().joules().get();
+    let of = |snapshot: &HostSnapshot| {
+        let consumer = snapshot.consumers[&ONE];
+        (joules(&consumer.gpu), joules(&consumer.cpu), snapshot.idle.joules().get())
+    };
+    // Of the package's 40 W anyway it reserved a quarter, or nothing.
+    assert_eq!(of(&a_second_by(IdlePolicy::Reserved, Some(1))), (100.0, 70.0, 70.0));
+    assert_eq!(of(&a_second_by(IdlePolicy::Reserved, None)), (100.0, 60.0, 80.0));
+    assert_eq!(of(&a_second_by(IdlePolicy::Used, Some(1))), (60.0, 60.0, 120.0));
+    assert_eq!(of(&a_second_by(IdlePolicy::Amortised, Some(1))), (140.0, 100.0, 0.0));
 }
 
 #[test]

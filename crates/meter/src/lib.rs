@@ -6,7 +6,9 @@
 //!
 //! It never runs inside a trial: a pruned trial is a killed process, and what it burnt must be known all the same.
 
+mod amd;
 mod attribution;
+mod calibrate;
 mod clock;
 #[cfg(test)]
 mod contract;
@@ -23,22 +25,30 @@ mod host_schedules;
 mod host_tests;
 mod line;
 mod memory_model;
+mod node;
 mod nvml;
 mod probe;
 mod processes;
+mod profile;
 mod rapl;
 #[cfg(test)]
 mod replay;
+mod rest;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
 mod thread;
 
+pub use amd::is_amd;
 pub use attribution::HostSnapshot;
+pub use calibrate::{Calibration, Phases, calibrate};
 pub use clock::boot_time;
 pub use device::{Device, Raw, ReadError};
 pub use doctor::{Finding, Status};
 pub use handover::{Ending, Handover};
-pub use host::{ConsumerId, HostMeter};
+pub use host::{ConsumerId, HostMeter, IdlePolicy};
+pub use node::{NodeSource, UnknownNodeSource};
 pub use probe::{Gpu, Inventory, ProbeError, ProbeOptions};
+pub use processes::cgroup_cpu;
+pub use profile::{NodeModel, Profile};
 pub use thread::{MeterHandle, MeterThread};

@@ -7,15 +7,19 @@ use std::path::{Path, PathBuf};
 use gramwise_carbon::{Component, Watts};
 use serde::{Deserialize, Serialize};
 
+use crate::amd;
 use crate::cpu_model::core_power;
 use crate::device::Device;
 use crate::doctor::{self, Finding};
 use crate::gauge::Gauge;
-use crate::host::Parts;
+use crate::host::{IdlePolicy, Parts};
 use crate::line::Line;
-use crate::nvml::{self, NvmlGpu};
+use crate::node::{self, NodeSource};
+use crate::nvml;
 use crate::processes::Processes;
+use crate::profile::Profile;
 use crate::rapl::{self, Domain, Found, RaplZone};
+use crate::rest::{Known, Rest};
 
 /// Where to look.
 #[derive(Debug, Clone)]
@@ -28,6 +32,16 @@ pub struct ProbeOptions {
     pub procfs: PathBuf,
     /// Do not look for GPUs.
     pub no_gpu: bool,
+    /// Where the kernel's graphics cards are.
+    pub drm: PathBuf,
+    /// The meter of the whole node; `None`: the kernel's, if it has one.
+    pub node: Option<NodeSource>,
+    /// Where the kernel's sensors are.
+    pub hwmon: PathBuf,
+    /// What a calibration wrote, if there is any.
+    pub profile: Option<PathBuf>,
+    /// Who is charged for what hardware draws anyway.
+    pub idle: IdlePolicy,
 }
 
 /// One GPU.
@@ -69,6 +83,12 @@ pub enum ProbeError {
         /// Why.
         source: std::io::Error,
     },
+    /// The meter of the node that was asked for cannot be used.
+    #[error("cannot use the meter of the node: {0}")]
+    Node(String),
+    /// What a calibration wrote is broken.
+    #[error("{0}")]
+    Profile(String),
     /// The NVML library that was asked for by name cannot be used.
     #[error("cannot use the NVML library {}: {why}", path.display())]
     Nvml {
@@ -81,7 +101,17 @@ pub enum ProbeError {
 
 impl Default for ProbeOptions {
     fn default() -> Self {
-        Self { nvml_lib: None, powercap: "/sys/class/powercap".into(), procfs: "/proc".into(), no_gpu: false }
+        Self {
+            nvml_lib: None,
+            powercap: "/sys/class/powercap".into(),
+            procfs: "/proc".into(),
+            no_gpu: false,
+            drm: "/sys/class/drm".into(),
+            node: None,
+            hwmon: "/sys/class/hwmon".into(),
+            profile: None,
+            idle: IdlePolicy::default(),
+        }
     }
 }
 
@@ -113,10 +143,51 @@ pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
     let lines = |component, zones: Vec<RaplZone>| {
         zones.into_iter().map(|zone| line(component, Box::new(zone))).collect()
     };
-    let (packages, dram) = (lines(Component::Cpu, packages), lines(Component::Memory, dram));
+    let (packages, dram): (Vec<Line>, Vec<Line>) =
+        (lines(Component::Cpu, packages), lines(Component::Memory, dram));
+    let profile = profile(options, &inventory.hostname)?;
+    let node = node::open(options.node.as_ref(), &options.hwmon).map_err(ProbeError::Node)?;
+    findings.push(doctor::node(node.as_deref(), &profile));
+    let rest = Rest::new(match (node, profile.node) {
+        (Some(device), _) => Known::Meter(Gauge::new(device)),
+        (None, Some(model)) => Known::Model(model),
+        (None, None) => Known::Not,
+    });
+    let idling = |line: Line| {
+        let idle = profile.idle_w.get(line.name()).copied();
+        line.idling_at(idle)
+    };
+    let packages: Vec<Line> = packages.into_iter().map(idling).collect();
+    let gpu_lines: BTreeMap<String, Line> =
+        gpu_lines.into_iter().map(|(uuid, line)| (uuid, idling(line))).collect();
+    if options.idle == IdlePolicy::Used && profile.idle_w.is_empty() {
+        findings.push(doctor::no_baseline());
+    }
     let boot = fs::read_to_string(options.procfs.join("sys/kernel/random/boot_id")).unwrap_or_default();
     let boot = boot.trim().to_owned();
-    Ok(Parts { inventory, findings, gpus: gpu_lines, packages, dram, core_power, processes, boot })
+    Ok(Parts {
+        inventory,
+        findings,
+        gpus: gpu_lines,
+        packages,
+        dram,
+        core_power,
+        processes,
+        boot,
+        rest,
+        policy: options.idle,
+    })
+}
+
+/// What was learnt of this host; nothing, if what is there is another's (a shared home).
+fn profile(options: &ProbeOptions, hostname: &str) -> Result<Profile, ProbeError> {
+    let read = options.profile.as_deref().map(Profile::read).transpose().map_err(ProbeError::Profile)?;
+    let profile = read.flatten().unwrap_or_default();
+    let is_ours = profile.hostname == hostname;
+    if !is_ours && !profile.hostname.is_empty() {
+        tracing::warn!(of = profile.hostname, hostname, "the calibration is of another host: not used");
+    }
+    Ok(if is_ours { profile } else { Profile::default() })
 }
 
 /// What looking for GPUs found.
@@ -132,6 +203,10 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
     if options.no_gpu {
         return Ok(devices);
     }
+    for (gpu, device) in amd::gpus(&options.drm) {
+        let finding = doctor::gpu(devices.gpus.len(), &gpu.name, device.how());
+        devices.add(gpu, finding, Box::new(device));
+    }
     let answer = nvml::open(options.nvml_lib.as_deref()).and_then(|nvml| nvml::gpus(&nvml));
     let found = match (answer, &options.nvml_lib) {
         (Ok(found), _) => found,
@@ -140,13 +215,16 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
             return Err(ProbeError::Nvml { path: path.clone(), why: error.to_string() });
         }
         (Err(error), None) => {
-            devices.findings.push(doctor::no_nvml(&error.to_string()));
+            devices.findings.extend(doctor::no_nvml(&error.to_string(), devices.gpus.is_empty()));
             return Ok(devices);
         }
     };
     for found in found {
         match found {
-            Ok((gpu, device)) => devices.add(gpu, device),
+            Ok((gpu, device)) => {
+                let finding = doctor::gpu(device.index() as usize, &gpu.name, &device.how());
+                devices.add(gpu, finding, Box::new(device));
+            }
             Err((index, error)) => devices.findings.push(doctor::silent_gpu(index, &error.to_string())),
         }
     }
@@ -154,9 +232,9 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
 }
 
 impl Devices {
-    fn add(&mut self, gpu: Gpu, device: NvmlGpu) {
-        self.findings.push(doctor::gpu(device.index(), &gpu.name, &device.how()));
-        self.lines.insert(gpu.uuid.clone(), line(Component::Gpu, Box::new(device)));
+    fn add(&mut self, gpu: Gpu, finding: Finding, device: Box<dyn Device>) {
+        self.findings.push(finding);
+        self.lines.insert(gpu.uuid.clone(), line(Component::Gpu, device));
         self.gpus.push(gpu);
     }
 }
@@ -196,6 +274,7 @@ fn kilobytes(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::doctor::Status;
+    use crate::profile::NodeModel;
 
     const CPUINFO: &str = "processor\t: 0\nmodel name\t: AMD EPYC 7552 48-Core Processor\nsiblings\t: 96\nflags\t\t: fpu svm\n\n\
                            processor\t: 1\nmodel name\t: AMD EPYC 7552 48-Core Processor\nsiblings\t: 96\nflags\t\t: fpu svm\n";
@@ -210,7 +289,10 @@ mod tests {
             nvml_lib: None,
             powercap: root.path().join("powercap"),
             procfs: root.path().join("proc"),
+            hwmon: root.path().join("hwmon"),
+            drm: root.path().join("drm"),
             no_gpu: true,
+            ..ProbeOptions::default()
         };
         (root, options)
     }
@@ -235,9 +317,12 @@ mod tests {
             [
                 "200 W thermal design power / 96 logical CPUs x CPU time (no RAPL here; virtual machines rarely have it)",
                 "0.3725 W/GB x 100.0 GB = 37.2 W",
+                "power supplies, fans, boards, disks: commonly a fifth to a half on top",
             ]
         );
-        assert!(findings.iter().all(|finding| finding.status == Status::Modelled && finding.fix.is_none()));
+        let statuses: Vec<Status> = findings.iter().map(|finding| finding.status).collect();
+        assert_eq!(statuses, [Status::Modelled, Status::Modelled, Status::Missing]);
+        assert!(findings[2].fix.as_ref().is_some_and(|fix| fix.contains("--node")));
     }
 
     #[test]
@@ -247,8 +332,51 @@ mod tests {
         add_zone(&options, "intel-rapl:0/intel-rapl:0:0", "dram");
         let Parts { findings, packages, dram, .. } = parts(&options).unwrap();
         assert_eq!((packages.len(), dram.len()), (1, 1));
-        assert!(findings.iter().all(|finding| finding.status == Status::Measured), "{findings:?}");
+        assert!(findings[..2].iter().all(|finding| finding.status == Status::Measured), "{findings:?}");
         assert_eq!(findings[0].how, "RAPL (1 package), shared by CPU time");
+    }
+
+    #[test]
+    fn a_calibration_counts_on_the_host_it_is_of_only() {
+        let (root, options) = machine();
+        let path = root.path().join("host.json");
+        let options = ProbeOptions { profile: Some(path.clone()), ..options };
+        let node = NodeModel { base_w: 50.0, factor: 1.2, rmse_w: 1.5, samples: 60 };
+        let hostname = parts(&options).unwrap().inventory.hostname;
+        let profile = Profile {
+            hostname,
+            node: Some(node),
+            made_utc: "2026-11-24T04:30Z".to_owned(),
+            ..Profile::default()
+        };
+        profile.write(&path).unwrap();
+        let of_node = |options: &ProbeOptions| parts(options).unwrap().findings.remove(2);
+        let found = of_node(&options);
+        assert_eq!(found.status, Status::Modelled);
+        assert!(
+            found.how.starts_with("50.0 W + 20.0 % of the components (calibrated 2026-11-24"),
+            "{}",
+            found.how
+        );
+        Profile { hostname: "another".to_owned(), ..profile }.write(&path).unwrap();
+        assert_eq!(of_node(&options).status, Status::Missing);
+        fs::write(&path, "{").unwrap();
+        assert!(parts(&options).map(drop).unwrap_err().to_string().contains("gramwise calibrate"));
+    }
+
+    #[test]
+    fn a_meter_of_the_node_is_preferred_to_a_calibration_and_one_that_was_asked_for_must_work() {
+        let (_root, options) = machine();
+        let with = |command: &str| ProbeOptions {
+            node: Some(NodeSource::Exec(command.to_owned())),
+            ..options.clone()
+        };
+        assert_eq!(parts(&with("echo 120 W")).unwrap().findings[2].status, Status::Measured);
+        let refused = parts(&with("echo none")).map(drop).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("cannot use the meter of the node: `echo none` printed `none`"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -18,6 +18,18 @@ pub(crate) trait ProcessTable: Send + std::fmt::Debug {
     fn host(&self) -> Option<Duration>;
 }
 
+/// CPU time of all that was ever in a cgroup (v2), by its `cpu.stat`.
+pub fn cgroup_cpu(folder: &Path) -> Option<Duration> {
+    let text = std::fs::read_to_string(folder.join("cpu.stat")).ok()?;
+    let usage = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    usage.trim().parse().ok().map(Duration::from_micros)
+}
+
+/// Memory that a cgroup (v2) holds now, in bytes, where its controller is on.
+pub(crate) fn cgroup_memory(folder: &Path) -> Option<u64> {
+    std::fs::read_to_string(folder.join("memory.current")).ok()?.trim().parse().ok()
+}
+
 /// The root of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Root {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -35,8 +36,8 @@ pub struct MeterHandle {
 }
 
 enum Request {
-    Open(ConsumerId, Vec<String>),
-    Attach(ConsumerId, u32),
+    Open(ConsumerId, Vec<String>, Option<u32>),
+    Attach(ConsumerId, u32, Option<PathBuf>),
     Close(ConsumerId, Option<Duration>),
     Forget(ConsumerId, Energy),
     Snapshot(Box<dyn FnOnce(HostSnapshot) + Send>),
@@ -67,13 +68,13 @@ impl MeterHandle {
     }
 
     /// See [`HostMeter::open`].
-    pub fn open(&self, consumer: ConsumerId, gpus: &[String]) {
-        self.request(Request::Open(consumer, gpus.to_vec()));
+    pub fn open(&self, consumer: ConsumerId, gpus: &[String], cpus: Option<u32>) {
+        self.request(Request::Open(consumer, gpus.to_vec(), cpus));
     }
 
     /// See [`HostMeter::attach`].
-    pub fn attach(&self, consumer: ConsumerId, root: u32) {
-        self.request(Request::Attach(consumer, root));
+    pub fn attach(&self, consumer: ConsumerId, root: u32, cgroup: Option<PathBuf>) {
+        self.request(Request::Attach(consumer, root, cgroup));
     }
 
     /// See [`HostMeter::close`].
@@ -120,8 +121,8 @@ fn run(mut meter: HostMeter, queue: &Receiver<Request>) {
         let patience = if meter.integrates() { until_due.min(POWER_PERIOD) } else { until_due };
         match queue.recv_timeout(patience) {
             // Each of these samples by itself.
-            Ok(Request::Open(consumer, gpus)) => meter.open(consumer, &gpus),
-            Ok(Request::Attach(consumer, root)) => meter.attach(consumer, root),
+            Ok(Request::Open(consumer, gpus, cpus)) => meter.open(consumer, &gpus, cpus),
+            Ok(Request::Attach(consumer, root, cgroup)) => meter.attach(consumer, root, cgroup),
             Ok(Request::Close(consumer, final_cpu)) => meter.close(consumer, final_cpu),
             Ok(Request::Forget(consumer, sum)) => {
                 meter.forget(consumer, sum);
@@ -212,8 +213,8 @@ mod tests {
         let (handle, _dropped, _) = spawn(false);
         let consumer = ConsumerId(1);
         let before = snapshot(&handle);
-        handle.open(consumer, &[uuid(0)]);
-        handle.attach(consumer, std::process::id());
+        handle.open(consumer, &[uuid(0)], None);
+        handle.attach(consumer, std::process::id(), None);
         let other = handle.clone();
         other.close(consumer, None);
         let after = snapshot(&handle);

@@ -67,7 +67,7 @@ fn the_counters_energy_is_the_integral_of_the_power() {
     machine("the_counters_energy_is_the_integral_of_the_power", &script(""), |library| {
         let mut meter = meter(library);
         meter.sample();
-        let ((), opened) = during(|| meter.open(ONE, &["GPU-a".to_owned()]));
+        let ((), opened) = during(|| meter.open(ONE, &["GPU-a".to_owned()], None));
         wait_until(now() + 0.7);
         let ((), closed) = during(|| meter.close(ONE, None));
         wait_until(now() + 0.1);
@@ -96,7 +96,7 @@ fn a_counter_that_restarts_costs_an_interval_not_the_truth() {
         &script(r#","reset_at_s":1.0"#),
         |library| {
             let mut meter = meter(library);
-            meter.open(ONE, &["GPU-a".to_owned()]);
+            meter.open(ONE, &["GPU-a".to_owned()], None);
             let (_, from) = during(|| meter.sample());
             let before = meter.sample().consumers[&ONE].gpu.measured;
             let (mut to, mut longest) = (from, 0.0f64);
@@ -124,7 +124,7 @@ fn a_gpu_without_a_counter_is_measured_by_its_power() {
         let meter = meter(library);
         assert_eq!(meter.findings()[0].how, "NVML power, integrated");
         let handle = MeterThread::spawn(meter).unwrap();
-        handle.open(ONE, &["GPU-a".to_owned()]);
+        handle.open(ONE, &["GPU-a".to_owned()], None);
         let (first, from) = during(|| snapshot(&handle));
         wait_until(now() + 0.9);
         let (last, to) = during(|| snapshot(&handle));
@@ -148,7 +148,7 @@ fn a_gpu_that_falls_off_the_bus_keeps_its_cost_and_its_neighbour() {
         &script(r#","lost_at_s":1.0"#),
         |library| {
             let mut meter = meter(library);
-            meter.open(ONE, &["GPU-a".to_owned()]);
+            meter.open(ONE, &["GPU-a".to_owned()], None);
             wait_until(0.9);
             let before = meter.sample();
             wait_until(1.2);
@@ -171,7 +171,7 @@ fn a_counter_that_lies_is_not_believed() {
             let how = &meter.findings()[0].how;
             assert!(how.starts_with("NVML power, integrated: its energy counter says "), "{how}");
             meter.sample();
-            let ((), from) = during(|| meter.open(ONE, &["GPU-a".to_owned()]));
+            let ((), from) = during(|| meter.open(ONE, &["GPU-a".to_owned()], None));
             while now() < from.1 + 0.6 {
                 wait_until(now() + 0.05);
                 meter.sample();

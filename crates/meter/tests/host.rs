@@ -32,7 +32,7 @@ impl Drop for Busy {
 fn every_host_is_metered_somehow_and_says_how() {
     let meter = HostMeter::probe(&ProbeOptions { no_gpu: true, ..ProbeOptions::default() }).unwrap();
     let components: Vec<&str> = meter.findings().iter().map(|finding| finding.component.as_str()).collect();
-    assert_eq!(components, ["cpu", "memory"]);
+    assert_eq!(components, ["cpu", "memory", "rest of the node"]);
     assert!(meter.findings().iter().all(|finding| !finding.how.is_empty()));
     assert!(meter.inventory().cpus > 0 && meter.inventory().memory_bytes > 0);
 }
@@ -45,10 +45,10 @@ fn a_busy_process_is_charged_to_its_consumer_and_one_that_ended_to_nobody() {
     ended.wait().unwrap();
     let busy = Busy::start().unwrap();
     meter.sample();
-    meter.open(ONE, &[]);
-    meter.attach(ONE, busy.0.id());
-    meter.open(TWO, &[]);
-    meter.attach(TWO, ended.id());
+    meter.open(ONE, &[], None);
+    meter.attach(ONE, busy.0.id(), None);
+    meter.open(TWO, &[], None);
+    meter.attach(TWO, ended.id(), None);
     let began = Instant::now();
     let mut snapshot = meter.sample();
     // Beyond what its memory may come to: a shell holds a few megabytes.

@@ -44,11 +44,11 @@ impl Metered {
 pub async fn metered(command: &[OsString], gpus: &[String], meter: &MeterHandle) -> io::Result<Metered> {
     let before = snapshot(meter).await?;
     let began = Instant::now();
-    meter.open(Metered::CONSUMER, gpus);
+    meter.open(Metered::CONSUMER, gpus, None);
     let mut attendant =
         Command::new(std::env::current_exe()?).arg(COMMAND).args(command).kill_on_drop(true).spawn()?;
     if let Some(pid) = attendant.id() {
-        meter.attach(Metered::CONSUMER, pid);
+        meter.attach(Metered::CONSUMER, pid, None);
     }
     let code = passing_signals_on(&mut attendant).await?;
     let took = began.elapsed();

@@ -79,8 +79,12 @@ pub(crate) fn variables(assignment: &Assignment, files: &Files) -> Vec<(String, 
         variables.push((format!("GRAMWISE_PARAM_{}", shouted(name)), value.to_string()));
     }
     // Also without GPUs: a trial that leased none must not find the host's.
+    let (amd, nvidia): (Vec<&str>, Vec<&str>) =
+        assignment.gpus.iter().map(String::as_str).partition(|uuid| gramwise_meter::is_amd(uuid));
     variables.push(("CUDA_DEVICE_ORDER".to_owned(), "PCI_BUS_ID".to_owned()));
-    variables.push(("CUDA_VISIBLE_DEVICES".to_owned(), assignment.gpus.join(",")));
+    variables.push(("CUDA_VISIBLE_DEVICES".to_owned(), nvidia.join(",")));
+    // ROCm takes identities here; `HIP_VISIBLE_DEVICES` takes indices only, which count among what is left.
+    variables.push(("ROCR_VISIBLE_DEVICES".to_owned(), amd.join(",")));
     if let Some(cpus) = assignment.plan.cpus {
         variables.push(("OMP_NUM_THREADS".to_owned(), cpus.to_string()));
     }

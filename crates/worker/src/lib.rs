@@ -5,6 +5,7 @@
 //! [`attend`] meters one command without any sweep. The worker knows no search: it does what [`gramwise_model::work`] says.
 
 pub mod attend;
+mod cgroup;
 mod command;
 mod environment;
 mod farewell;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use gramwise_meter::{HostSnapshot, MeterHandle};
 
+pub use cgroup::finding as cgroup_finding;
 pub use session::{Error, run};
 
 /// What the host burnt until now. `None` if the meter's thread is gone.

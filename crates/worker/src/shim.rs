@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Cgroup;
 use crate::processes::{children_cpu_ms, kill_tree};
 
 /// The hidden command that makes gramwise a shim.
@@ -30,6 +31,8 @@ pub struct Arguments {
     pub stderr: PathBuf,
     /// The time between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// The trial's cgroup, if it has one.
+    pub cgroup: Option<PathBuf>,
     /// Program and arguments.
     pub command: Vec<String>,
 }
@@ -55,6 +58,7 @@ impl Arguments {
         let mut words: Vec<std::ffi::OsString> = vec![COMMAND.into()];
         words.extend([&self.exit, &self.stdout, &self.stderr].map(|path| path.clone().into_os_string()));
         words.push(self.grace.as_millis().to_string().into());
+        words.push(self.cgroup.clone().unwrap_or_default().into_os_string());
         words.extend(self.command.iter().map(Into::into));
         words
     }
@@ -66,6 +70,7 @@ impl Arguments {
             stdout: words.next()?.into(),
             stderr: words.next()?.into(),
             grace: Duration::from_millis(words.next()?.to_str()?.parse().ok()?),
+            cgroup: Some(PathBuf::from(words.next()?)).filter(|path| !path.as_os_str().is_empty()),
             command: words.map(|word| word.into_string().ok()).collect::<Option<_>>()?,
         })
     }
@@ -76,14 +81,22 @@ pub fn main(arguments: &Arguments) -> io::Result<()> {
     // Fails only for a process that leads a group already, as when run by hand.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let exit = match start(arguments) {
-        Ok(child) => attend(child, arguments.grace)?,
+    let cgroup = arguments.cgroup.clone().map(Cgroup::at);
+    let started = match &cgroup {
+        Some(cgroup) => cgroup.within(|| start(arguments)),
+        None => start(arguments),
+    };
+    let mut exit = match started {
+        Ok(child) => attend(child, arguments.grace, cgroup.as_ref())?,
         Err(error) => {
             let program = arguments.command.first().map_or("nothing", String::as_str);
             let not_started = Some(format!("cannot start `{program}`: {error}"));
             Exit { code: None, signal: None, not_started, cpu_ms: 0, at_ms: boot_ms() }
         }
     };
+    if let Some(cpu) = cgroup.as_ref().and_then(Cgroup::cpu) {
+        exit.cpu_ms = exit.cpu_ms.max(u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX));
+    }
     write_exit(&arguments.exit, &exit)
 }
 
@@ -101,7 +114,7 @@ fn start(arguments: &Arguments) -> io::Result<Pid> {
 }
 
 /// Waits for the trial and its orphans; on the worker's word or death, ends them.
-fn attend(child: Pid, grace: Duration) -> io::Result<Exit> {
+fn attend(child: Pid, grace: Duration, cgroup: Option<&Cgroup>) -> io::Result<Exit> {
     let this = rustix::process::getpid();
     let (over, is_over) = mpsc::channel::<()>();
     std::thread::Builder::new().name("stop".to_owned()).spawn(move || {
@@ -123,6 +136,9 @@ fn attend(child: Pid, grace: Duration) -> io::Result<Exit> {
     drop(over);
     // What a trial leaves behind (daemons, data loaders) ends with it.
     kill_tree(this);
+    if let Some(cgroup) = cgroup {
+        cgroup.kill();
+    }
     while let Ok(Some(_)) = rustix::process::wait(WaitOptions::empty()) {}
     let status: Option<WaitStatus> = status;
     Ok(Exit {

@@ -15,6 +15,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::cgroup::Cgroup;
 use crate::command::{expand, json};
 use crate::environment::{Files, variables};
 use crate::reports::Reports;
@@ -63,6 +64,17 @@ struct Running {
     shim: Child,
     word: Option<ChildStdin>,
     files: Files,
+    cgroup: Option<Cgroup>,
+}
+
+/// What a shim that was killed could not end ends here; what is over is removed.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+            cgroup.remove();
+        }
+    }
 }
 
 /// Runs an attempt to its end. The meter's window is opened before the first process and closed after the last.
@@ -73,7 +85,7 @@ pub(crate) async fn attempt(
     wish: watch::Receiver<Wish>,
     news: &mpsc::Sender<News>,
 ) {
-    surroundings.meter.open(consumer, &assignment.gpus);
+    surroundings.meter.open(consumer, &assignment.gpus, assignment.plan.cpus);
     let (end, cpu) = match start(assignment, consumer, surroundings).await {
         Ok(started) => watch_over(started, assignment, surroundings.grace, wish, news).await,
         Err(message) => (AttemptEnd { kind: EndKind::Failure, message }, None),
@@ -93,7 +105,7 @@ pub(crate) async fn setup(
     let words = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
     let files = Files::of_setup(surroundings.files);
     let folder = files.folder.clone();
-    surroundings.meter.open(consumer, &[]);
+    surroundings.meter.open(consumer, &[], None);
     let ended = match spawn(words, Vec::new(), files, consumer, surroundings) {
         Ok(mut running) => {
             let told = tokio::select! {
@@ -171,7 +183,9 @@ fn spawn(
         Ok(()) | Err(_) => {}
     }
     std::fs::create_dir_all(&files.folder).map_err(in_folder)?;
+    let cgroup = Cgroup::make(&format!("gramwise-{}-{}", std::process::id(), consumer.0));
     let arguments = Arguments {
+        cgroup: cgroup.as_ref().map(|cgroup| cgroup.folder().to_owned()),
         exit: files.exit(),
         stdout: files.stdout(),
         stderr: files.stderr(),
@@ -187,10 +201,10 @@ fn spawn(
         .spawn()
         .map_err(|error| format!("cannot start {}: {error}", surroundings.shim.display()))?;
     if let Some(pid) = shim.id() {
-        surroundings.meter.attach(consumer, pid);
+        surroundings.meter.attach(consumer, pid, cgroup.as_ref().map(|cgroup| cgroup.folder().to_owned()));
     }
     let word = shim.stdin.take();
-    Ok(Running { shim, word, files })
+    Ok(Running { shim, word, files, cgroup })
 }
 
 /// Forwards what the trial reports until it is over; stops it when told to, or when its time is up.

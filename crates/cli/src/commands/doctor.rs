@@ -1,5 +1,8 @@
 //! `gramwise doctor`: what is measured, modelled or missing here, and the exact fix.
 
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
 use gramwise_meter::{HostMeter, ProbeOptions, Status};
 use gramwise_report::{Align, csv, table};
 
@@ -10,7 +13,7 @@ use crate::output::{print, terminal};
 /// Probes the devices as a worker would and prints what it found.
 pub(super) fn doctor(devices: &Devices, form: Form) -> anyhow::Result<Exit> {
     let meter = HostMeter::probe(&options(devices))?;
-    let findings = meter.findings();
+    let findings = &[meter.findings(), &[gramwise_worker::cgroup_finding()]].concat();
     let rows: Vec<Vec<String>> = findings
         .iter()
         .map(|finding| {
@@ -56,7 +59,18 @@ pub(super) fn options(devices: &Devices) -> ProbeOptions {
         no_gpu: devices.no_gpu,
         powercap: devices.powercap.clone().unwrap_or(usual.powercap),
         procfs: usual.procfs,
+        hwmon: usual.hwmon,
+        drm: usual.drm,
+        node: devices.node.clone(),
+        profile: profile(devices),
+        idle: devices.idle.into(),
     }
+}
+
+/// Where what `calibrate` learnt is.
+pub(super) fn profile(devices: &Devices) -> Option<PathBuf> {
+    let base = || etcetera::base_strategy::choose_base_strategy().ok();
+    devices.host_profile.clone().or_else(|| Some(base()?.data_dir().join("gramwise").join("host.json")))
 }
 
 fn word(status: Status) -> &'static str {

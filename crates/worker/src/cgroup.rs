@@ -1,0 +1,165 @@
+//! A cgroup (v2) for each trial, where this process may make one: its CPU time is then exact whatever the trial's processes do, and
+//! ending it ends all of them. Nothing depends on it; without one, the process tree below the shim tells.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gramwise_meter::{Finding, Status};
+
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// A trial's cgroup.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    folder: PathBuf,
+}
+
+/// The cgroup of this process, in which others may be made; `Err` says why not, in words.
+fn own() -> Result<PathBuf, String> {
+    let membership =
+        fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {error}"))?;
+    own_at(Path::new(MOUNT), &membership)
+}
+
+fn own_at(mount: &Path, membership: &str) -> Result<PathBuf, String> {
+    // A hybrid host has version 2 beside version 1.
+    let roots = [mount.to_owned(), mount.join("unified")];
+    let root = roots.iter().find(|root| root.join("cgroup.procs").exists()).ok_or("no cgroup v2 here")?;
+    let path = membership.lines().find_map(|line| line.strip_prefix("0::/")).ok_or("no cgroup v2 here")?;
+    let own = root.join(path);
+    let probe =
+        Cgroup::make_in(&own, "gramwise-probe").map_err(|error| format!("{}: {error}", own.display()))?;
+    probe.remove();
+    Ok(own)
+}
+
+impl Cgroup {
+    /// Makes one; `None` where that is not possible.
+    pub(crate) fn make(name: &str) -> Option<Self> {
+        let made = own().and_then(|own| Self::make_in(&own, name).map_err(|error| error.to_string()));
+        made.inspect_err(|why| tracing::debug!(why, "no cgroup for the trial: its process tree is followed"))
+            .ok()
+    }
+
+    fn make_in(own: &Path, name: &str) -> io::Result<Self> {
+        let folder = own.join(name);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {} // Of an earlier life of the same number.
+            made => made?,
+        }
+        Ok(Self { folder })
+    }
+
+    /// One that was made, in the shim.
+    pub(crate) fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs something in it: what it starts stays, this process comes back. A process that must not be ended with its trial can
+    /// start it so, without a moment in which the trial is outside.
+    pub(crate) fn within<T>(&self, act: impl FnOnce() -> T) -> T {
+        // Where it cannot be entered, the trial runs where its shim does.
+        let is_in = fs::write(self.folder.join("cgroup.procs"), "0").is_ok();
+        let done = act();
+        if let Some(outside) = self.folder.parent().filter(|_| is_in) {
+            let _ = fs::write(outside.join("cgroup.procs"), "0");
+        }
+        done
+    }
+
+    /// Ends all that is in it.
+    pub(crate) fn kill(&self) {
+        let _ = fs::write(self.folder.join("cgroup.kill"), "1");
+    }
+
+    /// CPU time of all that was ever in it.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        gramwise_meter::cgroup_cpu(&self.folder)
+    }
+
+    /// Removes it; the kernel refuses while something is in it.
+    pub(crate) fn remove(&self) {
+        for _ in 0..50 {
+            if fs::remove_dir(&self.folder).is_ok() || !self.folder.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2)); // What was killed is leaving.
+        }
+    }
+}
+
+/// How trials' CPU time is known here, for `gramwise doctor`.
+pub fn finding() -> Finding {
+    let component = "trials".to_owned();
+    match own() {
+        Ok(own) => {
+            let how = format!("a cgroup each, in {}: exact CPU time, and nothing escapes", own.display());
+            Finding { component, status: Status::Measured, how, fix: None }
+        }
+        Err(why) => Finding {
+            component,
+            status: Status::Modelled,
+            how: format!("by process tree, 10 ms at a time ({why})"),
+            fix: Some(
+                "systemd-run --user --scope -p Delegate=yes gramwise run ...  (in a unit: Delegate=yes)"
+                    .to_owned(),
+            ),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A made-up mount: files where the kernel would have them.
+    fn mount() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("cgroup.procs"), "").unwrap();
+        fs::create_dir_all(root.path().join("user.slice/worker.scope")).unwrap();
+        root
+    }
+
+    #[test]
+    fn the_own_cgroup_is_found_by_membership_and_probed() {
+        let root = mount();
+        let own = own_at(root.path(), "2:cpuacct:/x\n0::/user.slice/worker.scope\n").unwrap();
+        assert_eq!(own, root.path().join("user.slice/worker.scope"));
+        assert_eq!(fs::read_dir(&own).unwrap().count(), 0, "the probe is gone");
+        for (membership, what) in [("2:cpuacct:/x\n", "no cgroup v2"), ("0::/elsewhere\n", "No such file")] {
+            assert!(own_at(root.path(), membership).unwrap_err().contains(what));
+        }
+        assert!(own_at(&root.path().join("user.slice"), "0::/\n").is_err());
+        let hybrid = tempfile::tempdir().unwrap();
+        fs::create_dir(hybrid.path().join("unified")).unwrap();
+        fs::write(hybrid.path().join("unified/cgroup.procs"), "").unwrap();
+        assert_eq!(own_at(hybrid.path(), "0::/\n").unwrap(), hybrid.path().join("unified/"));
+    }
+
+    #[test]
+    fn a_trial_is_started_inside_by_a_shim_that_comes_back() {
+        let root = mount();
+        let own = root.path().join("user.slice/worker.scope");
+        fs::write(own.join("cgroup.procs"), "").unwrap();
+        let cgroup = Cgroup::make_in(&own, "gramwise-1-2-1").unwrap();
+        let read = |file: &str| fs::read_to_string(cgroup.folder().join(file)).unwrap_or_default();
+        let inside =
+            cgroup.within(|| (read("cgroup.procs"), fs::read_to_string(own.join("cgroup.procs")).unwrap()));
+        assert_eq!(inside, ("0".to_owned(), String::new()));
+        assert_eq!(fs::read_to_string(own.join("cgroup.procs")).unwrap(), "0", "and back");
+        cgroup.kill();
+        assert_eq!(read("cgroup.kill"), "1");
+        fs::write(cgroup.folder().join("cpu.stat"), "usage_usec 1234567\nuser_usec 1\n").unwrap();
+        assert_eq!(cgroup.cpu(), Some(Duration::from_micros(1_234_567)));
+        let nowhere = Cgroup::at(root.path().join("nowhere/at/all"));
+        assert_eq!(nowhere.within(|| 5), 5);
+        assert_eq!(nowhere.cpu(), None);
+        nowhere.remove();
+    }
+}
