@@ -45,6 +45,17 @@ pub(crate) fn gpu(index: usize, name: &str, how: &str) -> Finding {
     }
 }
 
+/// A GPU that is cut into so many MIG instances: each has its part of a counter of the whole.
+pub(crate) fn sliced_gpu(index: usize, name: &str, how: &str, instances: usize) -> Finding {
+    Finding {
+        component: format!("gpu {index} ({name})"),
+        status: if instances == 0 { Status::Missing } else { Status::Modelled },
+        how: format!("{how}, shared by slices among {}", count(instances, "MIG instance")),
+        fix: (instances == 0)
+            .then(|| format!("sudo nvidia-smi mig -i {index} -cgi 19 -C  (or -mig 0 to lease it whole)")),
+    }
+}
+
 /// A GPU that cannot even be asked what it is.
 pub(crate) fn silent_gpu(index: u32, why: &str) -> Finding {
     Finding {

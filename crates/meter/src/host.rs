@@ -45,6 +45,17 @@ pub struct HostMeter {
     boot: String,
     pub(crate) rest: Rest,
     pub(crate) policy: IdlePolicy,
+    /// Cards that are leased in parts, by UUID.
+    cut: BTreeMap<String, Cut>,
+}
+
+/// A card that is leased in parts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Cut {
+    /// Its parts by UUID, with the number of its slices that each is.
+    pub(crate) parts: BTreeMap<String, u64>,
+    /// Slices in all.
+    pub(crate) of: u64,
 }
 
 /// Who is charged for what hardware draws anyway, whether or not it does anything.
@@ -71,6 +82,7 @@ pub(crate) struct Parts {
     pub(crate) boot: String,
     pub(crate) rest: Rest,
     pub(crate) policy: IdlePolicy,
+    pub(crate) cut: BTreeMap<String, Cut>,
 }
 
 /// A consumer whose window is open.
@@ -115,8 +127,19 @@ impl HostMeter {
     }
 
     pub(crate) fn assemble(parts: Parts) -> Self {
-        let Parts { inventory, findings, gpus, packages, dram, core_power, processes, boot, rest, policy } =
-            parts;
+        let Parts {
+            inventory,
+            findings,
+            gpus,
+            packages,
+            dram,
+            core_power,
+            processes,
+            boot,
+            rest,
+            policy,
+            cut,
+        } = parts;
         Self {
             inventory,
             findings,
@@ -134,6 +157,7 @@ impl HostMeter {
             boot,
             rest,
             policy,
+            cut,
         }
     }
 
@@ -258,7 +282,8 @@ impl HostMeter {
         self.windows.entry(consumer).or_default();
         self.books.consumers.entry(consumer).or_default();
         for uuid in gpus {
-            if !self.gpus.contains_key(uuid) {
+            let is_part = self.cut.values().any(|cut| cut.parts.contains_key(uuid));
+            if !is_part && (!self.gpus.contains_key(uuid) || self.cut.contains_key(uuid)) {
                 tracing::warn!(uuid, "no such GPU here: it is not metered");
                 continue;
             }
@@ -307,7 +332,16 @@ impl HostMeter {
     fn settle_gpus(&mut self, at: Moment, which: impl Fn(&Line) -> bool) {
         let mut delta = HostSnapshot::default();
         for (uuid, line) in self.gpus.iter_mut().filter(|(_, line)| which(line)) {
-            let holder = self.leases.get(uuid).map_or(Bucket::Idle, |consumer| Bucket::Consumer(*consumer));
+            let of = |uuid: &String| {
+                self.leases.get(uuid).map_or(Bucket::Idle, |holder| Bucket::Consumer(*holder))
+            };
+            if let Some(Cut { parts, of: slices }) = self.cut.get(uuid) {
+                let mut uses: Uses = parts.iter().map(|(part, size)| (of(part), *size)).collect();
+                uses.add(Bucket::Idle, slices.saturating_sub(uses.total()));
+                line.settle_by_time(at, &uses, &mut delta);
+                continue;
+            }
+            let holder = of(uuid);
             let reserved = match self.policy {
                 IdlePolicy::Reserved | IdlePolicy::Amortised => holder,
                 IdlePolicy::Used => Bucket::Idle,

@@ -102,6 +102,7 @@ pub(crate) fn host_of(
         boot: "scripted".to_owned(),
         rest: Rest::new(Known::Not),
         policy: IdlePolicy::default(),
+        cut: BTreeMap::new(),
     });
     (meter, processes)
 }

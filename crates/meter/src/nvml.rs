@@ -48,14 +48,32 @@ pub(crate) fn open(library: Option<&Path>) -> Result<Arc<Nvml>, NvmlError> {
     .map(Arc::new)
 }
 
-/// A GPU and the device that meters it, or its index and what it said instead.
-type Found = Result<(Gpu, NvmlGpu), (u32, NvmlError)>;
+/// A part of a GPU that can be leased by itself: a MIG instance. Energy is counted for the whole GPU only.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Slice {
+    pub(crate) gpu: Gpu,
+    /// How many of the GPU's slices it is.
+    pub(crate) size: u64,
+}
+
+/// What a GPU is cut into.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Slices {
+    pub(crate) slices: Vec<Slice>,
+    /// Slices in all, those of no instance included; 0 where the GPU is not cut.
+    pub(crate) of: u64,
+}
+
+/// A GPU, the device that meters it and what it is cut into; or its index and what it said instead.
+type Found = Result<(Gpu, NvmlGpu, Slices), (u32, NvmlError)>;
 
 /// All GPUs, in NVML's order.
 pub(crate) fn gpus(nvml: &Arc<Nvml>) -> Result<Vec<Found>, NvmlError> {
     let mut found: Vec<Found> =
         (0..nvml.device_count()?).map(|index| gpu(nvml, index).map_err(|error| (index, error))).collect();
-    check_counters(found.iter_mut().filter_map(|one| one.as_mut().ok()).map(|(_, device)| device).collect());
+    check_counters(
+        found.iter_mut().filter_map(|one| one.as_mut().ok()).map(|(_, device, _)| device).collect(),
+    );
     Ok(found)
 }
 
@@ -86,7 +104,7 @@ fn is_credible(counted: Joules, by_power: Joules, step: Joules) -> bool {
     counted.get() >= least.max(0.0) && counted.get() <= most
 }
 
-fn gpu(nvml: &Arc<Nvml>, index: u32) -> Result<(Gpu, NvmlGpu), NvmlError> {
+fn gpu(nvml: &Arc<Nvml>, index: u32) -> Result<(Gpu, NvmlGpu, Slices), NvmlError> {
     let device = nvml.device_by_index(index)?;
     let uuid = device.uuid()?;
     let limit = device.enforced_power_limit().ok().map(watts).filter(|limit| limit.get() > 0.0);
@@ -105,7 +123,29 @@ fn gpu(nvml: &Arc<Nvml>, index: u32) -> Result<(Gpu, NvmlGpu), NvmlError> {
         }
         Err(error) => return Err(error),
     };
-    Ok((gpu, NvmlGpu { nvml: nvml.clone(), index, uuid, limit, has_counter, counted: None }))
+    let slices = slices(&device, &gpu.name);
+    Ok((gpu, NvmlGpu { nvml: nvml.clone(), index, uuid, limit, has_counter, counted: None }, slices))
+}
+
+/// The MIG instances of a GPU. Where its driver knows no MIG, or does not answer, it is one whole.
+fn slices(device: &nvml_wrapper::Device<'_>, name: &str) -> Slices {
+    if !device.mig_mode().is_ok_and(|mode| mode.current == 1) {
+        return Slices::default();
+    }
+    let count = device.mig_device_count().unwrap_or(0);
+    let slice = |index| {
+        let instance = device.mig_device_by_index(index).ok()?;
+        let attributes = instance.attributes().ok()?;
+        let size = attributes.gpu_instance_slice_count;
+        let gpu = Gpu {
+            uuid: instance.uuid().ok()?,
+            name: format!("{name} MIG {size} of {count}"),
+            memory_bytes: attributes.memory_size_mb << 20,
+            power_limit: None,
+        };
+        Some(Slice { gpu, size: u64::from(size) })
+    };
+    Slices { slices: (0..count).filter_map(slice).collect(), of: u64::from(count) }
 }
 
 impl NvmlGpu {

@@ -12,10 +12,10 @@ use crate::cpu_model::core_power;
 use crate::device::Device;
 use crate::doctor::{self, Finding};
 use crate::gauge::Gauge;
-use crate::host::{IdlePolicy, Parts};
+use crate::host::{Cut, IdlePolicy, Parts};
 use crate::line::Line;
 use crate::node::{self, NodeSource};
-use crate::nvml;
+use crate::nvml::{self, Slices};
 use crate::processes::Processes;
 use crate::profile::Profile;
 use crate::rapl::{self, Domain, Found, RaplZone};
@@ -119,7 +119,7 @@ impl Default for ProbeOptions {
 pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
     let cpu = read(&options.procfs.join("cpuinfo"))?;
     let memory = read(&options.procfs.join("meminfo"))?;
-    let Devices { gpus, lines: gpu_lines, mut findings } = find_gpus(options)?;
+    let Devices { cut, gpus, lines: gpu_lines, mut findings } = find_gpus(options)?;
     let inventory = Inventory {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         cpu_model: field(&cpu, "model name").unwrap_or("unknown CPU").to_owned(),
@@ -176,6 +176,7 @@ pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
         boot,
         rest,
         policy: options.idle,
+        cut,
     })
 }
 
@@ -193,6 +194,8 @@ fn profile(options: &ProbeOptions, hostname: &str) -> Result<Profile, ProbeError
 /// What looking for GPUs found.
 #[derive(Default)]
 struct Devices {
+    /// Cards by UUID that are leased in parts.
+    cut: BTreeMap<String, Cut>,
     gpus: Vec<Gpu>,
     lines: BTreeMap<String, Line>,
     findings: Vec<Finding>,
@@ -221,9 +224,13 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
     };
     for found in found {
         match found {
-            Ok((gpu, device)) => {
-                let finding = doctor::gpu(device.index() as usize, &gpu.name, &device.how());
+            Ok((gpu, device, slices)) => {
+                let finding = match slices.slices.len() {
+                    0 if slices.of == 0 => doctor::gpu(device.index() as usize, &gpu.name, &device.how()),
+                    count => doctor::sliced_gpu(device.index() as usize, &gpu.name, &device.how(), count),
+                };
                 devices.add(gpu, finding, Box::new(device));
+                devices.cut_last(slices);
             }
             Err((index, error)) => devices.findings.push(doctor::silent_gpu(index, &error.to_string())),
         }
@@ -232,6 +239,17 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
 }
 
 impl Devices {
+    /// The card added last is cut: its instances are leased in its place.
+    fn cut_last(&mut self, slices: Slices) {
+        if slices.of == 0 {
+            return;
+        }
+        let Some(whole) = self.gpus.pop() else { return };
+        let parts = slices.slices.iter().map(|slice| (slice.gpu.uuid.clone(), slice.size)).collect();
+        self.cut.insert(whole.uuid, Cut { parts, of: slices.of });
+        self.gpus.extend(slices.slices.into_iter().map(|slice| slice.gpu));
+    }
+
     fn add(&mut self, gpu: Gpu, finding: Finding, device: Box<dyn Device>) {
         self.findings.push(finding);
         self.lines.insert(gpu.uuid.clone(), line(Component::Gpu, device));

@@ -8,6 +8,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use gramwise_carbon::{Amount, Microjoules, Watts};
 use gramwise_meter::{ConsumerId, HostMeter, HostSnapshot, MeterHandle, MeterThread, ProbeOptions, Status};
@@ -202,5 +203,38 @@ fn the_inventory_says_what_nvml_says() {
             .and_then(|rest| rest.strip_suffix(" % of its power over 0.5 s)"));
         let share: f64 = share.unwrap_or_else(|| panic!("{}", finding.how)).parse().unwrap();
         assert!((share - 100.0).abs() <= 2.0, "{share} %");
+    });
+}
+
+/// A card at a constant 700 W, of whose seven slices an instance of three and one of two are made.
+#[test]
+fn instances_of_a_card_have_their_part_of_it_and_the_rest_is_idle() {
+    let script = r#"{"gpus":[{"uuid":"GPU-cut","trace":[[0,700]],"mig":[{"uuid":"MIG-three","slices":3},{"uuid":"MIG-two","slices":2}]}]}"#;
+    machine("instances_of_a_card_have_their_part_of_it_and_the_rest_is_idle", script, |library| {
+        let mut meter = meter(library);
+        let uuids: Vec<&str> = meter.inventory().gpus.iter().map(|gpu| gpu.uuid.as_str()).collect();
+        assert_eq!(uuids, ["MIG-three", "MIG-two"], "the card itself cannot be leased");
+        assert_eq!(meter.inventory().gpus[0].name, "Fake H100 MIG 3 of 7");
+        let finding = &meter.findings()[0];
+        assert_eq!(
+            (finding.status, finding.how.ends_with("shared by slices among 2 MIG instances")),
+            (Status::Modelled, true),
+            "{finding:?}"
+        );
+        meter.sample();
+        meter.open(ONE, &["MIG-three".to_owned(), "GPU-cut".to_owned()], None);
+        let before = meter.sample();
+        std::thread::sleep(Duration::from_millis(700));
+        let after = meter.sample();
+        assert!(after.is_balanced());
+        let grown = after.consumers[&ONE].gpu.since(&before.consumers[&ONE].gpu).unwrap();
+        let idle = after.idle.gpu.since(&before.idle.gpu).unwrap();
+        assert_eq!(
+            (grown.measured, idle.measured),
+            (Microjoules::ZERO, Microjoules::ZERO),
+            "a part of a counter is modelled"
+        );
+        let (part, all) = (grown.modelled.get() as f64, (grown.modelled + idle.modelled).get() as f64);
+        assert!((part / all - 3.0 / 7.0).abs() < 1e-6, "{part} of {all}");
     });
 }

@@ -10,10 +10,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::code::Code;
-use crate::script::{self, Gpu};
+use crate::script::{self, Gpu, Instance};
 
 /// A GPU as the callers hold it: its index plus one, never an address to look behind.
 pub type Handle = *const c_void;
+
+/// Bits of a handle below the number of an instance.
+const INSTANCE: u32 = 16;
 
 /// The library between `nvmlInit` and the `nvmlShutdown` that goes with it.
 pub(crate) struct Driver {
@@ -96,8 +99,25 @@ impl Driver {
         self.handle(c_uint::try_from(index).map_err(|_| Code::NotFound)?)
     }
 
-    /// The GPU behind a handle, now, unless it is lost.
+    /// The handle of a GPU's instance.
+    pub(crate) fn instance_handle(&self, device: Handle, index: c_uint) -> Result<Handle, Code> {
+        let asked = self.gpu(device)?;
+        asked.gpu.mig.get(index as usize).ok_or(Code::NotFound)?;
+        Ok(ptr::without_provenance(((index as usize + 1) << INSTANCE) | (asked.index as usize + 1)))
+    }
+
+    /// The instance behind a handle; `None` for a whole GPU.
+    pub(crate) fn instance(&self, handle: Handle) -> Option<&Instance> {
+        let index = (handle.addr() >> INSTANCE).checked_sub(1)?;
+        let gpu = self.gpus.get((handle.addr() & ((1 << INSTANCE) - 1)).checked_sub(1)?)?;
+        gpu.mig.get(index)
+    }
+
+    /// The GPU behind a handle, now, unless it is lost. An instance of one is none: power and energy are the whole's.
     pub(crate) fn gpu(&self, handle: Handle) -> Result<Asked<'_>, Code> {
+        if self.instance(handle).is_some() {
+            return Err(Code::NotSupported);
+        }
         let index = handle.addr().checked_sub(1).ok_or(Code::InvalidArgument)?;
         let gpu = self.gpus.get(index).ok_or(Code::InvalidArgument)?;
         let now_ns = boot_ns().saturating_sub(self.epoch_ns);

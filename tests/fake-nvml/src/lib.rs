@@ -43,6 +43,9 @@ const DRIVER_VERSION: &CStr = c"570.0.0";
 const NVML_VERSION: &CStr = c"12.570.0.0";
 const TEMPERATURE_C: c_uint = 40;
 
+/// Slices of a GPU of this kind.
+const MOST_INSTANCES: c_uint = 7;
+
 /// `NVML_TEMPERATURE_GPU`, the only sensor there is.
 const SENSOR_GPU: c_uint = 0;
 /// `NVML_COMPUTEMODE_DEFAULT`: any number of processes.
@@ -190,8 +193,13 @@ pub extern "C" fn nvmlDeviceGetIndex(device: Handle, index: Out<'_, c_uint>) -> 
 /// `uuid` is null or good for writing `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetUUID(device: Handle, uuid: *mut c_char, length: c_uint) -> Code {
-    // SAFETY: the caller vouches for the buffer.
-    driver::with(|driver| unsafe { copy_text(&driver.gpu(device)?.gpu.uuid, uuid, length) }).into()
+    driver::with(|driver| match driver.instance(device) {
+        // SAFETY: the caller vouches for the buffer.
+        Some(instance) => unsafe { copy_text(&instance.uuid, uuid, length) },
+        // SAFETY: the caller vouches for the buffer.
+        None => unsafe { copy_text(&driver.gpu(device)?.gpu.uuid, uuid, length) },
+    })
+    .into()
 }
 
 /// The product name of a GPU.
@@ -202,7 +210,13 @@ pub unsafe extern "C" fn nvmlDeviceGetUUID(device: Handle, uuid: *mut c_char, le
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetName(device: Handle, name: *mut c_char, length: c_uint) -> Code {
     // SAFETY: the caller vouches for the buffer.
-    driver::with(|driver| unsafe { copy_text(&driver.gpu(device)?.gpu.name, name, length) }).into()
+    driver::with(|driver| match driver.instance(device) {
+        // SAFETY: the caller vouches for the buffer.
+        Some(_) => unsafe { copy_text(c"Fake H100 MIG", name, length) },
+        // SAFETY: the caller vouches for the buffer.
+        None => unsafe { copy_text(&driver.gpu(device)?.gpu.name, name, length) },
+    })
+    .into()
 }
 
 /// The energy counter, in millijoules.
@@ -286,14 +300,65 @@ pub extern "C" fn nvmlDeviceGetArchitecture(device: Handle, architecture: Out<'_
     answer_of(device, architecture, |_| Ok(ARCHITECTURE_HOPPER))
 }
 
-/// Whether the GPU is cut into instances: it cannot be.
+/// Whether the GPU is cut into instances.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetMigMode(
     device: Handle,
     current: Out<'_, c_uint>,
     pending: Out<'_, c_uint>,
 ) -> Code {
-    answer_of(device, current.and(pending), |_| Err(Code::NotSupported))
+    let mode = |asked: Asked<'_>| if asked.gpu.mig.is_empty() { Err(Code::NotSupported) } else { Ok(1) };
+    match answer_of(device, pending, mode) {
+        Code::Success => answer_of(device, current, mode),
+        failure => failure,
+    }
+}
+
+/// How many instances there can be.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvmlDeviceGetMaxMigDeviceCount(device: Handle, count: Out<'_, c_uint>) -> Code {
+    answer_of(device, count, |asked| Ok(if asked.gpu.mig.is_empty() { 0 } else { MOST_INSTANCES }))
+}
+
+/// The handle of an instance by its index.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
+    device: Handle,
+    index: c_uint,
+    instance: Out<'_, Handle>,
+) -> Code {
+    answer(instance, |driver| driver.instance_handle(device, index))
+}
+
+/// `nvmlDeviceAttributes_t`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Attributes {
+    /// Multiprocessors.
+    pub multiprocessors: c_uint,
+    /// Copy engines, decoders, encoders, JPEG and optical flow engines.
+    pub engines: [c_uint; 5],
+    /// Slices of the GPU.
+    pub gpu_slices: c_uint,
+    /// Slices of its compute.
+    pub compute_slices: c_uint,
+    /// Memory.
+    pub memory_mb: c_ulonglong,
+}
+
+/// What an instance has.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvmlDeviceGetAttributes_v2(device: Handle, attributes: Out<'_, Attributes>) -> Code {
+    answer(attributes, |driver| {
+        let instance = driver.instance(device).ok_or(Code::NotSupported)?;
+        let slices = instance.slices;
+        Ok(Attributes {
+            gpu_slices: slices,
+            compute_slices: slices,
+            memory_mb: u64::from(slices) * 10_240,
+            ..Attributes::default()
+        })
+    })
 }
 
 /// Puts the library's answer in its place; a failure leaves the place alone.

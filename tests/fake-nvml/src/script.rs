@@ -3,7 +3,7 @@
 //! ```json
 //! {"gpus": [{"uuid": "GPU-11111111-2222-3333-4444-555555555555", "name": "Fake H100",
 //!            "memory_gb": 80, "limit_w": 700, "trace": [[0, 100], [5, 300], [10, 100]],
-//!            "counter": true, "counter_percent": 100, "offset_mj": 123456, "reset_at_s": null, "lost_at_s": null}]}
+//!            "counter": true, "counter_percent": 100, "offset_mj": 123456, "reset_at_s": null, "lost_at_s": null, "mig": []}]}
 //! ```
 //!
 //! Only `uuid` and `trace` are required; the example shows the other fields at their defaults. A field that
@@ -52,6 +52,20 @@ pub(crate) struct Gpu {
     /// When the GPU falls off the bus, in nanoseconds; the script has seconds.
     #[serde(default, rename = "lost_at_s", deserialize_with = "time")]
     pub(crate) lost_at_ns: Option<i64>,
+    /// The instances that it is cut into; with any, its MIG mode is on.
+    #[serde(default)]
+    pub(crate) mig: Vec<Instance>,
+}
+
+/// A MIG instance: `{"uuid": "MIG-1", "slices": 3}`, of seven slices in all.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Instance {
+    /// The name that no other instance has.
+    #[serde(deserialize_with = "text")]
+    pub(crate) uuid: CString,
+    /// How much of the GPU it is.
+    pub(crate) slices: u32,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +94,7 @@ pub(crate) fn default_gpus() -> Vec<Gpu> {
             offset_mj: some_offset(),
             reset_at_ns: None,
             lost_at_ns: None,
+            mig: Vec::new(),
         })
         .to_vec()
 }
