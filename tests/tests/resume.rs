@@ -161,3 +161,31 @@ fn one_run_at_a_time_has_a_database() {
     first.wait().expect(0);
     assert_eq!(place.number("SELECT count(*) FROM attempt"), 3);
 }
+
+#[test]
+fn what_a_killed_worker_and_a_killed_shim_leave_is_ended_by_the_next_run() {
+    let place = Place::new();
+    let doctor = place.gramwise(&["doctor", "--no-gpu"]).expect(0);
+    if !doctor.stdout.contains("a cgroup each") {
+        return; // Nobody may make cgroups here: then only a shim can end a trial.
+    }
+    Sweep::default().noting_pids(&place).held(&place, 1).write(&place);
+    let running = place.start_sweep(&["--slots", "1"]);
+    let pids = eventually("a trial has started", DEADLINE, || {
+        noted(&place).pop_first().map(|(_, pids)| pids).ok_or_else(|| "none".to_owned())
+    });
+    let trial = pids.iter().find(|(_, role)| role == "trial").unwrap().0;
+    let stat = std::fs::read_to_string(format!("/proc/{trial}/stat")).unwrap();
+    let shim: i32 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let shim = rustix::process::Pid::from_raw(shim).unwrap();
+    // Stopped, it cannot see that its worker is gone.
+    rustix::process::kill_process(shim, Signal::STOP).unwrap();
+    running.signal(Signal::KILL);
+    rustix::process::kill_process(shim, Signal::KILL).unwrap();
+    running.wait();
+    assert!(e2e::is_alive(trial), "nobody was left to end it");
+    place.write("go", "");
+    place.run_sweep(&["--slots", "1"]).expect(0);
+    assert!(!e2e::is_alive(trial));
+    assert_balanced(&place);
+}

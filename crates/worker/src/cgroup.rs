@@ -9,6 +9,8 @@ use std::time::Duration;
 use gramwise_meter::{Finding, Status};
 
 const MOUNT: &str = "/sys/fs/cgroup";
+/// What the names of all begin with; then come the worker's process and a number.
+const PREFIX: &str = "gramwise-";
 
 /// A trial's cgroup.
 #[derive(Debug)]
@@ -78,6 +80,11 @@ impl Cgroup {
         let _ = fs::write(self.folder.join("cgroup.kill"), "1");
     }
 
+    /// The name of a process's cgroup for a trial.
+    pub(crate) fn name(process: u32, number: u64) -> String {
+        format!("{PREFIX}{process}-{number}")
+    }
+
     /// CPU time of all that was ever in it.
     pub(crate) fn cpu(&self) -> Option<Duration> {
         gramwise_meter::cgroup_cpu(&self.folder)
@@ -91,6 +98,23 @@ impl Cgroup {
             }
             std::thread::sleep(Duration::from_millis(2)); // What was killed is leaving.
         }
+    }
+}
+
+/// Ends what workers left that were killed together with their shims, and removes their cgroups.
+pub(crate) fn sweep_up() {
+    let Ok(own) = own() else { return };
+    let left = |folder: &PathBuf| {
+        let name = folder.file_name()?.to_str()?.strip_prefix(PREFIX)?;
+        let process: u32 = name.split_once('-')?.0.parse().ok()?;
+        (!Path::new("/proc").join(process.to_string()).exists()).then_some(())
+    };
+    let entries = fs::read_dir(own).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    for folder in entries.filter(|folder| left(folder).is_some()) {
+        tracing::debug!(cgroup = %folder.display(), "of a worker that is gone: ended");
+        let cgroup = Cgroup::at(folder);
+        cgroup.kill();
+        cgroup.remove();
     }
 }
 

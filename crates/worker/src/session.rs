@@ -18,6 +18,7 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Options;
+use crate::cgroup;
 use crate::farewell;
 use crate::journal::{Journal, Record};
 use crate::outbox::Outbox;
@@ -129,6 +130,7 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         () = farewell::settle(&options, &meter, &mut client) => {}
         () = interrupt.cancelled() => return Ok(()),
     }
+    cgroup::sweep_up();
     let journal = Journal::begin(&options.files, &options.name)
         .inspect_err(|error| {
             let files = options.files.display();

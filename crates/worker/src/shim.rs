@@ -97,6 +97,7 @@ pub fn main(arguments: &Arguments) -> io::Result<()> {
     if let Some(cpu) = cgroup.as_ref().and_then(Cgroup::cpu) {
         exit.cpu_ms = exit.cpu_ms.max(u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX));
     }
+    cgroup.iter().for_each(Cgroup::remove);
     write_exit(&arguments.exit, &exit)
 }
 

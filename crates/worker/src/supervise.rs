@@ -183,7 +183,7 @@ fn spawn(
         Ok(()) | Err(_) => {}
     }
     std::fs::create_dir_all(&files.folder).map_err(in_folder)?;
-    let cgroup = Cgroup::make(&format!("gramwise-{}-{}", std::process::id(), consumer.0));
+    let cgroup = Cgroup::make(&Cgroup::name(std::process::id(), consumer.0));
     let arguments = Arguments {
         cgroup: cgroup.as_ref().map(|cgroup| cgroup.folder().to_owned()),
         exit: files.exit(),
