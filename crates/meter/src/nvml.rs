@@ -26,6 +26,12 @@ const STEP: Duration = Duration::from_millis(100);
 /// A counter may say so many times what the power says, or as little as that part of it: power is a mean over up to a second, and
 /// may have moved meanwhile.
 const ALLOWED: f64 = 3.0;
+/// While trials run, counter and power may be so far apart: power is sampled for a part of the time only ("Part-time Power
+/// Measurements", Yang, Adamek and Armour 2023: 25 % on A100 and H100), so this is wide.
+const CROSS_ALLOWED: f64 = 0.3;
+/// After so much energy, and over no hole longer than this.
+const CROSS_ENOUGH: Joules = Joules::new(10_000.0);
+const CROSS_HOLE: Duration = Duration::from_secs(5);
 
 /// One GPU: its energy counter (Volta and newer), else its power.
 pub(crate) struct NvmlGpu {
@@ -37,6 +43,33 @@ pub(crate) struct NvmlGpu {
     /// The energy that the counter said in [`CHECK`], as a share of what the power said; `None` where the
     /// power was zero or one of them could not be read.
     counted: Option<f64>,
+    cross: CrossCheck,
+}
+
+/// A counter held against the power for as long as it is read.
+#[derive(Debug, Default)]
+struct CrossCheck {
+    last: Option<(Instant, u64, Watts)>,
+    by_counter: f64,
+    by_power: f64,
+    complained: bool,
+}
+
+impl CrossCheck {
+    /// Takes in a reading of both. Some when they have come apart, once: the counter's energy as a share of the power's.
+    fn add(&mut self, at: Instant, millijoules: u64, power: Watts) -> Option<f64> {
+        let (then, before, was) = self.last.replace((at, millijoules, power))?;
+        let seconds = at.saturating_duration_since(then).as_secs_f64();
+        // A reset, or a hole that a trapezoid does not span.
+        if millijoules < before || seconds > CROSS_HOLE.as_secs_f64() {
+            return None;
+        }
+        self.by_counter += (millijoules - before) as f64 / 1e3;
+        self.by_power += (power.get() + was.get()) * 0.5 * seconds;
+        let share = self.by_counter / self.by_power.max(1e-9);
+        let is_apart = self.by_power > CROSS_ENOUGH.get() && (share - 1.0).abs() > CROSS_ALLOWED;
+        (is_apart && !std::mem::replace(&mut self.complained, true)).then_some(share)
+    }
 }
 
 /// Opens NVML: the given library, or the driver's.
@@ -124,7 +157,19 @@ fn gpu(nvml: &Arc<Nvml>, index: u32) -> Result<(Gpu, NvmlGpu, Slices), NvmlError
         Err(error) => return Err(error),
     };
     let slices = slices(&device, &gpu.name);
-    Ok((gpu, NvmlGpu { nvml: nvml.clone(), index, uuid, limit, has_counter, counted: None }, slices))
+    Ok((
+        gpu,
+        NvmlGpu {
+            nvml: nvml.clone(),
+            index,
+            uuid,
+            limit,
+            has_counter,
+            counted: None,
+            cross: CrossCheck::default(),
+        },
+        slices,
+    ))
 }
 
 /// The MIG instances of a GPU. Where its driver knows no MIG, or does not answer, it is one whole.
@@ -187,6 +232,15 @@ impl Device for NvmlGpu {
         let device = self.nvml.device_by_uuid(self.uuid.as_str()).map_err(|error| told(&error))?;
         if self.has_counter {
             let millijoules = device.total_energy_consumption().map_err(|error| told(&error))?;
+            if let Ok(power) = device.power_usage()
+                && let Some(share) = self.cross.add(Instant::now(), millijoules, watts(power))
+            {
+                let percent = share * 100.0;
+                tracing::warn!(
+                    gpu = self.uuid,
+                    "its energy counter says {percent:.0} % of what its power does"
+                );
+            }
             Ok(Raw::Counter(millijoules.saturating_mul(1000)))
         } else {
             let milliwatts = device.power_usage().map_err(|error| told(&error))?;
@@ -275,6 +329,22 @@ mod tests {
         assert!(!check(0.0, 100.0), "it stands still");
         assert!(!check(500.0, 100.0), "it runs away");
         assert!(!check(-5.0, 100.0), "it falls");
+    }
+
+    #[test]
+    fn a_counter_that_comes_apart_from_the_power_is_told_of_once() {
+        let second = |number: u64| Instant::now() + Duration::from_secs(number);
+        let mut told = Vec::new();
+        for percent in [100, 60] {
+            let mut cross = CrossCheck::default();
+            for at in 0..120 {
+                told.extend(cross.add(second(at), at * 200_000 * percent / 100, Watts::new(200.0)));
+            }
+            // A reset and a hole say nothing.
+            assert_eq!(cross.add(second(121), 5, Watts::new(200.0)), None);
+            assert_eq!(cross.add(second(500), 1_000_000_000, Watts::new(200.0)), None);
+        }
+        assert!(matches!(told.as_slice(), [share] if (share - 0.6).abs() < 0.01), "{told:?}");
     }
 
     #[test]
