@@ -186,7 +186,6 @@ mod tests {
     /// `GRAMWISE_TRACES=DIR cargo test -p gramwise-carbon the_truth -- --nocapture` takes the grids from hourly traces: a trial of 1 to
     /// 24 hours, at any time of the year.
     #[test]
-    #[expect(clippy::print_stdout, reason = "what a campaign found")]
     fn the_truth_lies_inside_in_95_of_100_hosts() {
         let traces = traces();
         let yearly = |k: u32| {
