@@ -15,4 +15,5 @@ mod processes;
 mod quickstart;
 mod resume;
 mod search;
+mod serve;
 mod sweeps;

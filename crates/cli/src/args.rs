@@ -35,6 +35,24 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Run a sweep on this machine: from the file to the report. Again with the same file: resumes it.
     Run(RunArgs),
+    /// Coordinate sweeps for workers that are processes of their own, until it is told to end. What runs goes on without it.
+    Serve(ServeArgs),
+    /// Run trials for a coordinator on this machine, one sweep after the other, until it is told to end.
+    Worker(WorkerArgs),
+    /// Hand a sweep to a coordinator.
+    Submit {
+        /// The sweep file.
+        file: PathBuf,
+        #[command(flatten)]
+        coordinator: CoordinatorArg,
+    },
+    /// End a sweep that a coordinator runs: no new trials, running ones are stopped.
+    Cancel {
+        /// The sweep's number.
+        sweep: u32,
+        #[command(flatten)]
+        coordinator: CoordinatorArg,
+    },
     /// Check a sweep file and say what it means; run nothing.
     Check {
         /// The sweep file.
@@ -182,6 +200,48 @@ pub(crate) struct RunArgs {
     pub(crate) devices: Devices,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// Where a coordinator is.
+#[derive(Debug, Args)]
+pub(crate) struct CoordinatorArg {
+    /// The coordinator's address.
+    #[arg(long, env = "GRAMWISE_COORDINATOR", value_name = "URL", default_value = "http://127.0.0.1:7117")]
+    pub(crate) coordinator: String,
+}
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen. Only this machine's own address: there is no encryption yet.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7117")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// A worker that is not heard of for so long loses its trials to others.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) lease: std::time::Duration,
+    #[command(flatten)]
+    pub(crate) grid: GridArgs,
+    /// The time from one look at the grid's intensity to the next.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(crate) intensity_every: std::time::Duration,
+}
+
+/// What `worker` takes.
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) coordinator: CoordinatorArg,
+    /// Trials at once [default: one per GPU, without GPUs one per CPU core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) slots: Option<u32>,
+    /// Where checkpoints, outputs and the worker's journal are kept [default: worker in the user's data folder].
+    #[arg(long, env = "GRAMWISE_FILES", value_name = "DIR")]
+    pub(crate) files: Option<PathBuf>,
+    /// The time a trial has between SIGTERM and SIGKILL.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) grace: std::time::Duration,
+    #[command(flatten)]
+    pub(crate) devices: Devices,
 }
 
 /// What `meter` takes.

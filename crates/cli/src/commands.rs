@@ -11,7 +11,10 @@ mod meter;
 mod preview;
 mod report;
 mod run;
+mod serve;
 mod status;
+mod submit;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = &cli.common;
     match cli.command {
         Command::Run(args) => return run::run(common, &args).map(Into::into),
+        Command::Serve(args) => return serve::serve(common, &args).map(Into::into),
+        Command::Worker(args) => return worker::worker(common, &args).map(Into::into),
+        Command::Submit { file, coordinator } => {
+            return submit::submit(common, &file, &coordinator).map(Into::into);
+        }
+        Command::Cancel { sweep, coordinator } => {
+            return submit::cancel(common, sweep, &coordinator).map(Into::into);
+        }
         Command::Bench(args) => return bench::bench(common, &args).map(Into::into),
         Command::Engine => return engine::engine().map(Into::into),
         // It ends as its command does.

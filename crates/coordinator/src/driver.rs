@@ -55,7 +55,10 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LeaseAnswer {
     Assigned(Box<Assignment>),
-    Wait,
+    /// Nothing now. Does the worker serve a sweep? Then it is to be heard of.
+    Wait {
+        joined: bool,
+    },
     Ended,
 }
 
@@ -186,9 +189,18 @@ struct Waiting {
 /// An answer that may leave once the group is committed; it is told whether that worked.
 type Held = Box<dyn FnOnce(bool) + Send>;
 
-/// A started driver: the way to it, the sweep it resumed, and its thread.
+/// Which sweeps a coordinator takes up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweeps {
+    /// This one, or none. Its workers lived in the process that is gone: what they held is interrupted.
+    One(Option<SweepId>),
+    /// All that have not ended. Their workers are processes of their own and may still run: they have a whole lease to be heard of.
+    All,
+}
+
+/// A started driver: the way to it, the sweeps it resumed, and its thread.
 pub(crate) type Started =
-    (DriverHandle, Option<(SweepId, SweepSpec)>, std::thread::JoinHandle<Result<(), Error>>);
+    (DriverHandle, Vec<(SweepId, SweepSpec)>, std::thread::JoinHandle<Result<(), Error>>);
 
 /// The state, the journal, and who waits.
 pub(crate) struct Driver {
@@ -209,12 +221,17 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Replays the journal, gives up the workers of earlier processes, and starts the thread.
-    pub(crate) fn start(journal: Journal, resume: Option<SweepId>) -> Result<Started, Error> {
-        let mut state = State { last_sweep: journal.last_sweep()?.0, ..State::default() };
-        let facts = resume.map(|sweep| journal.facts(sweep)).transpose()?;
-        for (_, fact) in facts.iter().flatten() {
-            apply(&mut state, fact);
+    /// Replays the journal, gives up the workers of earlier processes where they lived in those, and starts the thread.
+    pub(crate) fn start(journal: Journal, sweeps: Sweeps, lease: Duration) -> Result<Started, Error> {
+        let resume = match sweeps {
+            Sweeps::One(sweep) => sweep.iter().copied().collect(),
+            Sweeps::All => journal.all_unfinished()?,
+        };
+        let mut state = State { last_sweep: journal.last_sweep()?.0, lease, ..State::default() };
+        for sweep in &resume {
+            for (_, fact) in &journal.facts(*sweep)? {
+                apply(&mut state, fact);
+            }
         }
         let mut driver = Self {
             state,
@@ -227,12 +244,15 @@ impl Driver {
             news: false,
             fitting: false,
         };
-        if let Some(sweep) = resume {
-            driver.carry_out(&Command::Resume { sweep })?;
+        for sweep in &resume {
+            driver.carry_out(&Command::Resume { sweep: *sweep })?;
         }
-        driver.give_up_workers()?;
-        let spec = |sweep: SweepId| Some((sweep, driver.state.sweep(sweep)?.spec.clone()));
-        let resumed = resume.and_then(spec);
+        match sweeps {
+            Sweeps::One(_) => driver.give_up_workers()?,
+            Sweeps::All => driver.commit()?,
+        }
+        let spec = |sweep: &SweepId| Some((*sweep, driver.state.sweep(*sweep)?.spec.clone()));
+        let resumed = resume.iter().filter_map(spec).collect();
         let (inbox, messages) = tokio::sync::mpsc::channel(INBOX);
         let runtime = tokio::runtime::Handle::current();
         let fitted = inbox.downgrade();
@@ -413,7 +433,7 @@ impl Driver {
         if served.is_some_and(|sweep| sweep.phase != SweepPhase::Running) {
             return Some(LeaseAnswer::Ended);
         }
-        (now >= waiting.until).then_some(LeaseAnswer::Wait)
+        (now >= waiting.until).then_some(LeaseAnswer::Wait { joined: served.is_some() })
     }
 
     fn hold<T: Send + 'static>(&mut self, reply: Reply<T>, answer: Result<T, Error>) {

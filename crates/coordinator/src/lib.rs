@@ -21,8 +21,8 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
-pub use driver::Error;
 use driver::{Driver, DriverHandle};
+pub use driver::{Error, Sweeps};
 use feed::Feed;
 pub use feed::Grid;
 
@@ -42,19 +42,19 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Starts on a listener. A sweep to resume is replayed from the journal, and every worker that it names is taken for gone
-    /// (they lived in an earlier process): what they held is interrupted, its grams move to `lost`, its trials wait to be run
-    /// again.
+    /// Starts on a listener. Sweeps to resume are replayed from the journal; a worker that is not heard of for `lease` loses what it
+    /// held: it is interrupted, its grams move to `lost`, its trials wait to be run again.
     pub fn start(
         journal: Journal,
-        resume: Option<SweepId>,
+        sweeps: Sweeps,
         listener: TcpListener,
         grid: Grid,
+        lease: Duration,
     ) -> Result<Self, Error> {
         let address = listener.local_addr().map_err(Error::Socket)?;
-        let (driver, resumed, thread) = Driver::start(journal, resume)?;
+        let (driver, resumed, thread) = Driver::start(journal, sweeps, lease)?;
         let feed = Feed::new(driver.clone(), grid);
-        if let Some((sweep, spec)) = resumed {
+        for (sweep, spec) in resumed {
             // The zone was known when the sweep began; a table without it would be another program's.
             if let Ok(yearly) = CarbonFactors::yearly(spec.carbon.zone.as_deref(), None) {
                 feed.resume(sweep, &spec, yearly.stated());

@@ -55,7 +55,7 @@ impl v1::work_server::Work for Service {
         let question = Question { worker: WorkerId(worker), description, gpus, request, free_gpus };
         let answer = match self.driver.ask(question).await? {
             LeaseAnswer::Assigned(assignment) => Answer::Assignment(assignment_to_wire(&assignment)),
-            LeaseAnswer::Wait => Answer::Wait(true),
+            LeaseAnswer::Wait { joined } => Answer::Wait(joined),
             LeaseAnswer::Ended => Answer::Ended(true),
         };
         Ok(Response::new(v1::LeaseReply { answer: Some(answer) }))

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use gramwise_coordinator::{Coordinator, Grid};
+use gramwise_coordinator::{Coordinator, Grid, Sweeps};
+use gramwise_search::LEASE;
 use gramwise_store::{Journal, Reader};
 use gramwise_wire::v1;
 use gramwise_wire::v1::lease_reply::Answer;
@@ -36,7 +37,7 @@ async fn start() -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = gramwise_grid::Client::new(gramwise_grid::Keys::default(), None, None);
     let grid = Grid { client, every: Duration::from_secs(300) };
-    let coordinator = Coordinator::start(journal, None, listener, grid).unwrap();
+    let coordinator = Coordinator::start(journal, Sweeps::One(None), listener, grid, LEASE).unwrap();
     let address = format!("http://{}", coordinator.address());
     let sweeps = SweepsClient::connect(address.clone()).await.unwrap();
     let work = WorkClient::connect(address).await.unwrap();

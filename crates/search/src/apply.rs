@@ -26,8 +26,11 @@ pub fn apply(state: &mut State, fact: &Fact) {
             let strategy = strategy(spec, factors, earlier.clone());
             state.sweeps.insert(*sweep, Sweep::submitted(*sweep, (spec, factors), strategy, *at));
         }
-        Fact::SweepResumed { sweep, away_ms } => {
+        Fact::SweepResumed { sweep, away_ms, at } => {
             state.sweeps.get_mut(sweep).expect(CREATED).away += Duration::from_millis(*away_ms);
+            for worker in state.workers.values_mut().filter(|worker| worker.sweep == *sweep) {
+                worker.heard_at = worker.heard_at.max(at.unwrap_or_default());
+            }
         }
         Fact::IntensityStated { sweep, stated, at: _ } => {
             let sweep = state.sweeps.get_mut(sweep).expect(CREATED);

@@ -4,8 +4,6 @@ mod ask;
 mod judge;
 mod report;
 
-use std::time::Duration;
-
 use gramwise_carbon::Footprint;
 use gramwise_model::rows::{Account, Outcome, Verdict};
 use gramwise_model::{AttemptId, Because, SweepId, Timestamp, WorkerId};
@@ -14,9 +12,6 @@ use crate::command::{Command, Refused};
 use crate::fact::{Fact, Next};
 use crate::money;
 use crate::state::{Phase, State, Sweep, SweepPhase};
-
-/// A worker that is not heard from for so long has lost its attempts.
-const LEASE: Duration = Duration::from_secs(30);
 
 /// What follows from a command at this moment. Looks, and changes nothing: the facts are applied by [`crate::apply`]
 /// once they are on disk. An empty answer means that the command changes nothing (it was heard before, or there is
@@ -37,7 +32,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             // It was left when it was last heard of.
             let left = workers.map(|worker| worker.heard_at).max().unwrap_or(sweep.submitted_at);
             let away_ms = u64::try_from(now.since(left).as_millis()).unwrap_or(u64::MAX);
-            Ok(vec![Fact::SweepResumed { sweep: sweep.id, away_ms }])
+            Ok(vec![Fact::SweepResumed { sweep: sweep.id, away_ms, at: Some(now) }])
         }
         Command::StateIntensity { sweep, stated } => {
             let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
@@ -76,7 +71,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
 /// What time alone brings about: lapsed leases, spent budgets, and the end of sweeps whose last attempt is over.
 fn decide_tick(state: &State, now: Timestamp) -> Vec<Fact> {
     let lapsed =
-        state.workers.iter().filter(|(_, worker)| !worker.gone && now.since(worker.heard_at) > LEASE);
+        state.workers.iter().filter(|(_, worker)| !worker.gone && now.since(worker.heard_at) > state.lease);
     let mut facts: Vec<Fact> =
         lapsed.flat_map(|(id, _)| worker_gone(state, id, &Outcome::Lost, now)).collect();
     if !facts.is_empty() {

@@ -39,6 +39,9 @@ pub enum Fact {
         sweep: SweepId,
         /// Milliseconds since it was last heard of: they do not count as its wall time.
         away_ms: u64,
+        /// When; its workers have a whole lease from here to be heard of again.
+        #[serde(default)]
+        at: Option<Timestamp>,
     },
     /// The grid's intensity changed, as far as is known: what is burnt from here on becomes grams by it.
     IntensityStated {

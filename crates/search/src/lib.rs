@@ -32,4 +32,4 @@ pub use fact::{Fact, Next, Reservation};
 pub use fits::{Fit, fits_due};
 pub use recall::recall;
 pub use rng::{Purpose, rng};
-pub use state::{Attempt, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};
+pub use state::{Attempt, LEASE, Phase, State, Step, Sweep, SweepPhase, Trial, Worker};

@@ -11,7 +11,7 @@ use crate::fact::{Next, Reservation};
 use crate::strategy::Strategy;
 
 /// Everything the coordinator knows. Equal facts give equal states.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct State {
     /// Sweeps by number.
     pub sweeps: BTreeMap<SweepId, Sweep>,
@@ -19,6 +19,17 @@ pub struct State {
     pub workers: BTreeMap<WorkerId, Worker>,
     /// The highest sweep number given, also of sweeps that are not loaded.
     pub last_sweep: u32,
+    /// A worker that is not heard from for so long has lost its attempts.
+    pub lease: Duration,
+}
+
+/// The usual lease of a worker.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+impl Default for State {
+    fn default() -> Self {
+        Self { sweeps: BTreeMap::new(), workers: BTreeMap::new(), last_sweep: 0, lease: LEASE }
+    }
 }
 
 /// One sweep.
@@ -180,9 +191,12 @@ impl State {
         Some((sweep, trial, trial.attempt(id.number)?))
     }
 
-    /// The sweep that a new worker is put to: the oldest that runs.
+    /// The sweep that a new worker is put to: of those that run, the one with the fewest workers, the oldest of several.
     pub fn running_sweep(&self) -> Option<&Sweep> {
-        self.sweeps.values().find(|sweep| sweep.phase == SweepPhase::Running)
+        let running = self.sweeps.values().filter(|sweep| sweep.phase == SweepPhase::Running);
+        running.min_by_key(|sweep| {
+            self.workers.values().filter(|worker| worker.sweep == sweep.id && !worker.gone).count()
+        })
     }
 }
 

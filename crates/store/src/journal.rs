@@ -89,6 +89,14 @@ impl Journal {
         Ok(None)
     }
 
+    /// All sweeps that have not ended, the oldest first.
+    pub fn all_unfinished(&self) -> Result<Vec<SweepId>, Error> {
+        let mut select =
+            self.connection.prepare("SELECT id FROM sweep WHERE state <> 'ended' ORDER BY id")?;
+        let ids = select.query_map([], |row| row.get(0))?;
+        Ok(ids.map(|id| id.map(SweepId)).collect::<Result<_, _>>()?)
+    }
+
     /// The facts of one sweep in order, each with the time it was written.
     pub fn facts(&self, sweep: SweepId) -> Result<Vec<(Timestamp, Fact)>, Error> {
         let mut select =

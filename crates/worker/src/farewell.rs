@@ -14,6 +14,8 @@ use tonic::transport::Channel;
 use crate::Options;
 use crate::environment::Files;
 use crate::journal::{Earlier, Record};
+use crate::outbox::HostTotals;
+use crate::session::is_transient;
 use crate::shim::Exit;
 use crate::supervise::SHIM_SLACK;
 
@@ -34,7 +36,7 @@ pub(crate) async fn settle(options: &Options, meter: &MeterHandle, client: &mut 
         let report = report(&life.record, &snapshot);
         let told = loop {
             match client.report(report_to_wire(&report)).await {
-                Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(RETRY).await,
+                Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
                 answered => break answered,
             }
         };
@@ -90,13 +92,15 @@ fn report(record: &Record, snapshot: &HostSnapshot) -> Report {
         steps: Vec::new(),
         ended: Some(AttemptEnd { kind: EndKind::Interrupted, message: "its worker was killed".to_owned() }),
     });
+    let setup = record.setup.as_ref().map_or(Energy::ZERO, of);
+    let HostTotals { total, idle, overhead, other } = HostTotals::since(snapshot, &record.before, setup);
     Report {
         worker: record.worker.clone(),
         seq: record.seq + 1,
-        total: snapshot.total,
-        idle: snapshot.idle,
-        overhead: snapshot.overhead + record.setup.as_ref().map_or(Energy::ZERO, of),
-        other: snapshot.other,
+        total,
+        idle,
+        overhead,
+        other,
         attempts: attempts.collect(),
         leaving: true,
     }

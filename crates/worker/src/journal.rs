@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use gramwise_meter::{ConsumerId, Handover};
+use gramwise_meter::{ConsumerId, Handover, HostSnapshot};
 use gramwise_model::{AttemptId, WorkerId};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,8 @@ pub(crate) struct Record {
     pub(crate) attempts: BTreeMap<ConsumerId, AttemptId>,
     /// The consumer of `setup`, charged to overhead.
     pub(crate) setup: Option<ConsumerId>,
+    /// What the host had burnt when it began to serve the sweep.
+    pub(crate) before: HostSnapshot,
     pub(crate) left: Handover,
 }
 
@@ -92,9 +94,9 @@ impl Journal {
     }
 
     /// The coordinator knows everything: nothing is left to tell.
-    pub(crate) fn end(self) {
+    pub(crate) fn end(&self) {
         // A file that stays is settled by the next life, which changes nothing.
-        let _ = fs::remove_file(self.path);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -149,6 +151,7 @@ mod tests {
             seq,
             attempts: BTreeMap::new(),
             setup: None,
+            before: HostSnapshot::default(),
             left: serde_json::from_value(left).unwrap(),
         }
     }

@@ -37,11 +37,25 @@ pub(crate) struct Outbox {
     settled: BTreeMap<ConsumerId, (AttemptId, Energy)>,
     /// The consumer of `setup`, charged to overhead.
     setup: Option<ConsumerId>,
+    /// What the host had burnt when it began to serve a sweep.
+    before: HostSnapshot,
 }
 
 impl Outbox {
     pub(crate) fn new(worker: WorkerId) -> Self {
-        Self { worker, seq: 0, attempts: BTreeMap::new(), settled: BTreeMap::new(), setup: None }
+        Self {
+            worker,
+            seq: 0,
+            attempts: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            setup: None,
+            before: HostSnapshot::default(),
+        }
+    }
+
+    /// The host serves a sweep from here on.
+    pub(crate) fn begin(&mut self, now: HostSnapshot) {
+        self.before = now;
     }
 
     pub(crate) fn open(&mut self, consumer: ConsumerId, attempt: AttemptId) {
@@ -99,13 +113,15 @@ impl Outbox {
             steps: Vec::new(),
             ended: None,
         });
+        let setup = self.setup.as_ref().map_or(Energy::ZERO, of);
+        let HostTotals { total, idle, overhead, other } = HostTotals::since(snapshot, &self.before, setup);
         Report {
             worker: self.worker.clone(),
             seq: self.seq,
-            total: snapshot.total,
-            idle: snapshot.idle,
-            overhead: snapshot.overhead + self.setup.as_ref().map_or(Energy::ZERO, of),
-            other: snapshot.other,
+            total,
+            idle,
+            overhead,
+            other,
             attempts: self.attempts.iter().map(attempt).chain(late).collect(),
             leaving,
         }
@@ -120,6 +136,7 @@ impl Outbox {
             seq: self.seq,
             attempts: open.chain(settled).collect(),
             setup: self.setup,
+            before: self.before.clone(),
             left,
         }
     }
@@ -168,6 +185,27 @@ impl Outbox {
 
     pub(crate) fn consumer(&self, attempt: AttemptId) -> Option<ConsumerId> {
         self.attempts.iter().find(|(_, untold)| untold.attempt == attempt).map(|(consumer, _)| *consumer)
+    }
+}
+
+/// What a host burnt since it began to serve a sweep.
+pub(crate) struct HostTotals {
+    pub(crate) total: Energy,
+    pub(crate) idle: Energy,
+    pub(crate) overhead: Energy,
+    pub(crate) other: Energy,
+}
+
+impl HostTotals {
+    /// `before` is an earlier snapshot of the same meter, without consumers; `setup` is charged to overhead.
+    pub(crate) fn since(now: &HostSnapshot, before: &HostSnapshot, setup: Energy) -> Self {
+        let grown = |now: Energy, before: Energy| now.since(&before).unwrap_or_default();
+        Self {
+            total: grown(now.total, before.total),
+            idle: grown(now.idle, before.idle),
+            overhead: grown(now.overhead, before.overhead) + setup,
+            other: grown(now.other, before.other),
+        }
     }
 }
 

@@ -182,9 +182,8 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
             Stage::Working | Stage::Ended | Stage::Leaving => {}
         }
     }
-    if session.stage == Stage::Told || session.request == 0 {
-        let journal = session.journal.and_then(Arc::into_inner).and_then(|journal| journal.into_inner().ok());
-        journal.into_iter().for_each(Journal::end);
+    if session.stage == Stage::Told || !session.is_known {
+        session.journal.iter().filter_map(|journal| journal.lock().ok()).for_each(|journal| journal.end());
     }
     session.failure.map_or(Ok(()), Err)
 }
@@ -231,11 +230,11 @@ impl Session {
         self.tasks.spawn(async move {
             let answer = loop {
                 match client.lease(question.clone()).await {
-                    Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(RETRY).await,
+                    Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
                     Err(status) => break Err(status),
                     // Asked again with the same number: an assignment that got lost on the way comes again.
                     Ok(reply) => match reply.into_inner().answer {
-                        Some(Answer::Wait(_)) | None => {}
+                        Some(Answer::Wait(false)) | None => {}
                         Some(answer) => break Ok(answer),
                     },
                 }
@@ -246,7 +245,14 @@ impl Session {
 
     async fn take(&mut self, event: Event) -> Result<(), Error> {
         match event {
-            Event::Leased(answer) => self.leased(*answer),
+            Event::Leased(answer) => {
+                if !self.is_known && answer.is_ok() {
+                    // What the host burnt before it served a sweep is no cost of it.
+                    let now = self.snapshot().await?;
+                    self.outbox.begin(now);
+                }
+                self.leased(*answer)
+            }
             Event::Reported(report, reply) => self.reported(&report, *reply),
             Event::News(consumer, News::Steps(steps)) => {
                 let snapshot = self.snapshot().await?;
@@ -390,7 +396,7 @@ impl Session {
         let reply = match reply {
             Ok(reply) => reply,
             // Before the first answered call for work the coordinator does not know this worker.
-            Err(status) if matches!(status.code(), Code::Unavailable | Code::NotFound) => {
+            Err(status) if is_transient(&status) || status.code() == Code::NotFound => {
                 if report.leaving && status.code() == Code::NotFound {
                     self.stage = Stage::Left;
                 }
@@ -469,6 +475,21 @@ impl Session {
         self.consumers += 1;
         ConsumerId(self.consumers)
     }
+}
+
+/// Can the same call succeed later? What a coordinator says itself is final; all else is the way to it, or its death.
+pub(crate) fn is_transient(status: &tonic::Status) -> bool {
+    !matches!(
+        status.code(),
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::Aborted
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Unauthenticated
+            | Code::PermissionDenied
+    )
 }
 
 /// A reading is in the journal before it is told.

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use gramwise_carbon::CarbonFactors;
-use gramwise_coordinator::{Coordinator, Error, Grid};
+use gramwise_coordinator::{Coordinator, Error, Grid, Sweeps};
 use gramwise_meter::{HostMeter, MeterHandle, MeterThread};
 use gramwise_model::rows::{SweepRecord, SweepState, TrialState};
 use gramwise_model::{SweepId, SweepSpec, WorkerId};
+use gramwise_search::LEASE;
 use gramwise_store::{Journal, Reader};
 use gramwise_worker::Options;
 use tokio::net::TcpListener;
@@ -34,13 +35,15 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
     let journal = Journal::open(&path)?;
     let resumed = if args.new { None } else { journal.unfinished(&spec)? };
     let meter = MeterThread::spawn(meter).context("cannot start the meter")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = runtime()?;
     let work = Work { common, args, spec, factors, path: &path, resumed };
     runtime.block_on(work.run(journal, meter))
+}
+
+/// What all that waits for sockets runs on.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.context("cannot start the runtime")
 }
 
 /// A sweep that could never lease what a trial needs is refused at once.
@@ -68,7 +71,7 @@ impl Work<'_> {
         let listener =
             TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
         let grid = Grid { client: grid::client(&self.args.grid), every: self.args.intensity_every };
-        let coordinator = Coordinator::start(journal, self.resumed, listener, grid)?;
+        let coordinator = Coordinator::start(journal, Sweeps::One(self.resumed), listener, grid, LEASE)?;
         let sweep = match self.resumed {
             Some(sweep) => sweep,
             None => self.submit(&coordinator).await?,
@@ -153,7 +156,7 @@ fn verdict(record: &SweepRecord) -> Exit {
     }
 }
 
-fn failed_as(error: &gramwise_worker::Error) -> Exit {
+pub(super) fn failed_as(error: &gramwise_worker::Error) -> Exit {
     use gramwise_worker::Error;
     match error {
         Error::Setup(_) => Exit::SweepFailed,
@@ -165,7 +168,7 @@ fn failed_as(error: &gramwise_worker::Error) -> Exit {
 
 /// Cancels on the first SIGINT, SIGTERM or SIGHUP (the terminal closed); ends the program on the second (each trial's
 /// shim then ends its trial).
-async fn interrupted(token: CancellationToken) {
+pub(super) async fn interrupted(token: CancellationToken) {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let [Ok(mut int), Ok(mut term), Ok(mut hup)] = kinds.map(signal) else {
         return;
@@ -184,12 +187,12 @@ async fn interrupted(token: CancellationToken) {
 }
 
 /// One life of this process: a later one on the same host has another name.
-fn worker_name(hostname: &str) -> WorkerId {
+pub(super) fn worker_name(hostname: &str) -> WorkerId {
     WorkerId(format!("{hostname}-{}-{}", std::process::id(), database::now().0))
 }
 
 /// `user@host`, as far as the environment tells.
-fn whoami() -> String {
+pub(super) fn whoami() -> String {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{}@{host}", user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()))

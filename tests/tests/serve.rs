@@ -1,0 +1,175 @@
+//! Coordinator and workers as processes of their own: what is killed, stopped or away costs time, and nothing else.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use e2e::{DEADLINE, Place, Running, eventually};
+use rustix::process::Signal;
+
+use crate::sweeps::{Sweep, all_gone, assert_balanced, count, noted};
+
+/// A coordinator that can be killed and comes back at the same address.
+struct Site {
+    place: Place,
+    url: String,
+    listen: String,
+}
+
+impl Site {
+    fn new() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self { place: Place::new(), url: format!("http://{free}"), listen: free.to_string() }
+    }
+
+    fn serve(&self) -> Running {
+        let running = Running::start(&mut self.place.command(&[
+            "serve",
+            "--quiet",
+            "--listen",
+            &self.listen,
+            "--lease",
+            "3s",
+        ]));
+        eventually("the coordinator listens", DEADLINE, || {
+            std::net::TcpStream::connect(&self.listen).map(drop).map_err(|error| error.to_string())
+        });
+        running
+    }
+
+    fn worker(&self, files: &str) -> Running {
+        let arguments = [
+            "worker",
+            "--quiet",
+            "--no-gpu",
+            "--slots",
+            "1",
+            "--grace",
+            "1s",
+            "--coordinator",
+            &self.url,
+            "--files",
+            files,
+        ];
+        Running::start(&mut self.place.command(&arguments))
+    }
+
+    fn done(&self) -> i64 {
+        ["completed", "pruned", "paused"].iter().map(|state| count(&self.place, state)).sum()
+    }
+
+    fn until(&self, done: i64) {
+        eventually(&format!("{done} trials are done"), DEADLINE * 2, || {
+            let now = self.done();
+            if now >= done { Ok(()) } else { Err(now.to_string()) }
+        });
+    }
+}
+
+#[test]
+fn a_sweep_survives_its_coordinator_its_workers_and_a_long_silence() {
+    let site = Site::new();
+    let place = &site.place;
+    let lr = (1..=14).map(|index| f64::from(index) / 20.0).collect();
+    let more = "retry: {max: 3}";
+    Sweep { lr, more, ..Sweep::default() }.told("--ms 150").noting_pids(place).write(place);
+    let coordinator = site.serve();
+    let (first, second) = (site.worker("one"), site.worker("two"));
+    assert_eq!(place.gramwise(&["submit", "sweep.yaml", "--coordinator", &site.url]).expect(0).stdout, "1\n");
+
+    site.until(2);
+    coordinator.signal(Signal::KILL);
+    coordinator.wait();
+    std::thread::sleep(Duration::from_millis(600)); // Trials end meanwhile, and nobody can be told.
+    let coordinator = site.serve();
+    site.until(5);
+    let attempts = |how: &str| place.json(&["report"])["attempts"][how].as_i64().unwrap();
+    assert_eq!((attempts("lost"), attempts("interrupted")), (0, 0), "its workers went on without it");
+
+    first.signal(Signal::KILL);
+    first.wait();
+    let first = site.worker("one");
+    site.until(7);
+    coordinator.signal(Signal::KILL);
+    coordinator.wait();
+    let coordinator = site.serve();
+
+    // Silent for longer than its lease: its trial is another's now, and what it did meanwhile is still paid for.
+    second.signal(Signal::STOP);
+    eventually("the silent worker's trial is lost", DEADLINE, || {
+        let lost = attempts("lost") + attempts("interrupted");
+        if lost >= 2 || site.done() == 14 { Ok(()) } else { Err(lost.to_string()) }
+    });
+    second.signal(Signal::CONT);
+    eventually("the sweep ends", DEADLINE * 2, || {
+        let ended = place.number("SELECT count(*) FROM sweep WHERE state = 'ended'");
+        if ended == 1 { Ok(()) } else { Err(format!("{} done", site.done())) }
+    });
+    assert_eq!(site.done(), 14);
+    for worker in [first, second] {
+        worker.signal(Signal::TERM);
+        worker.wait().expect(0);
+    }
+    coordinator.signal(Signal::TERM);
+    coordinator.wait().expect(0);
+    all_gone(place).unwrap();
+    assert_balanced(place);
+    let finished = "SELECT count(*) FROM (SELECT trial FROM attempt WHERE json_extract(outcome, '$') IN ('finished', 'stopped')
+                    GROUP BY trial HAVING count(*) > 1)";
+    assert_eq!(place.number(finished), 0, "no trial ended well twice");
+    for (attempt, processes) in noted(place) {
+        let trials = processes.iter().filter(|(_, role)| role == "trial").count();
+        assert_eq!(trials, 1, "attempt {attempt:?} began once");
+    }
+}
+
+#[test]
+fn sweeps_share_the_workers_and_one_can_be_cancelled() {
+    let site = Site::new();
+    let place = &site.place;
+    let coordinator = site.serve();
+    let nobody = place.gramwise(&["submit", "sweep.yaml", "--coordinator", "http://127.0.0.1:9"]).expect(2);
+    assert!(nobody.stderr.contains("cannot read sweep.yaml"), "{nobody}");
+    Sweep::default().noting_pids(place).held(place, 1).write(place);
+    let nobody = place.gramwise(&["submit", "sweep.yaml", "--coordinator", "http://127.0.0.1:9"]).expect(3);
+    assert!(
+        nobody.stderr.contains("no coordinator answers at http://127.0.0.1:9\nhint: `gramwise serve`"),
+        "{nobody}"
+    );
+    for _ in 0..2 {
+        place.gramwise(&["submit", "sweep.yaml", "--coordinator", &site.url]).expect(0);
+    }
+    let (first, second) = (site.worker("one"), site.worker("two"));
+    eventually("each sweep has a worker and a trial", DEADLINE, || {
+        let rows = place.rows("SELECT sweep, count(*) FROM attempt GROUP BY sweep ORDER BY sweep");
+        if rows == [[1, 1], [2, 1]] { Ok(()) } else { Err(format!("{rows:?}")) }
+    });
+    place.gramwise(&["cancel", "1", "--coordinator", &site.url]).expect(0);
+    eventually("the first sweep is over", DEADLINE, || {
+        let ended = place.number("SELECT count(*) FROM sweep WHERE state = 'ended'");
+        if ended == 1 { Ok(()) } else { Err(ended.to_string()) }
+    });
+    let unknown = place.gramwise(&["cancel", "9", "--coordinator", &site.url]).expect(2);
+    assert!(unknown.stderr.contains('9'), "{unknown}");
+    place.write("go", "");
+    eventually("the second sweep is over", DEADLINE, || {
+        let ended = place.number("SELECT count(*) FROM sweep WHERE state = 'ended'");
+        if ended == 2 { Ok(()) } else { Err(ended.to_string()) }
+    });
+    assert_eq!(place.number("SELECT count(*) FROM trial WHERE sweep = 2 AND state = 'completed'"), 3);
+    for process in [first, second, coordinator] {
+        process.signal(Signal::TERM);
+        process.wait().expect(0);
+    }
+    all_gone(place).unwrap();
+    assert_balanced(place);
+}
+
+#[test]
+fn what_others_could_reach_is_refused() {
+    let place = Place::new();
+    let refused = place.gramwise(&["serve", "--listen", "0.0.0.0:0"]).expect(2);
+    assert!(refused.stderr.contains("there is no encryption yet\nhint: listen on 127.0.0.1"), "{refused}");
+    assert!(place.names().is_empty(), "nothing is created");
+    let wrong = place.gramwise(&["cancel", "1", "--coordinator", "not an address"]).expect(2);
+    assert!(wrong.stderr.contains("is no address of a coordinator"), "{wrong}");
+}
