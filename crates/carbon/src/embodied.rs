@@ -49,15 +49,27 @@ impl std::ops::Add for Embodied {
 
 /// The share of a card's embodied emissions that reserving it for a time takes; `None` where its model is not in the shipped table.
 pub fn embodied(model: &str, reserved: Duration) -> Option<Embodied> {
-    let wanted = normalised(model);
-    let exact = cards().iter().find(|card| card.name == wanted);
-    // Drivers add words ("NVIDIA A100-SXM4-40GB MIG 1g.5gb"), never take some away.
+    let normal = normalised(model);
+    // A part of a card: "... MIG 3 of 7".
+    let (wanted, part) = match normal.split_once(" mig ") {
+        Some((whole, part)) => (whole, share(part)?),
+        None => (normal.as_str(), 1.0),
+    };
+    let exact = cards().iter().find(|card| card.name == *wanted);
+    // Drivers add words, never take some away.
     let longest = || {
         let inside = cards().iter().filter(|card| wanted.starts_with(&format!("{} ", card.name)));
         inside.max_by_key(|card| card.name.len())
     };
     let card = exact.or_else(longest)?;
-    Some(card.made.scaled(reserved.as_secs_f64() / (LIFE_YEARS * YEAR_S)))
+    Some(card.made.scaled(part * reserved.as_secs_f64() / (LIFE_YEARS * YEAR_S)))
+}
+
+/// `3 of 7`.
+fn share(part: &str) -> Option<f64> {
+    let (size, of) = part.split_once(" of ")?;
+    let (size, of): (f64, f64) = (size.parse().ok()?, of.parse().ok()?);
+    (of > 0.0 && size <= of).then(|| size / of)
 }
 
 #[derive(Debug)]
@@ -98,7 +110,10 @@ mod tests {
         let a100 = embodied("NVIDIA A100-SXM4-40GB", hour).unwrap();
         assert!((a100.mass.get() - 319_300.0 / (5.0 * 8766.0)).abs() < 1e-9, "{a100:?}");
         assert!(a100.low < a100.mass.get() && a100.mass.get() < a100.high);
-        assert_eq!(embodied("nvidia  a100-sxm4-40gb mig 1g.5gb", hour), Some(a100));
+        let part = embodied("nvidia  a100-sxm4-40gb MIG 3 of 7", hour).unwrap();
+        assert!((part.mass.get() - a100.mass.get() * 3.0 / 7.0).abs() < 1e-9);
+        assert_eq!(embodied("NVIDIA A100-SXM4-40GB MIG 1g.5gb", hour), None, "nobody knows how much of it");
+        assert_eq!(embodied("NVIDIA A100-SXM4-40GB something", hour), Some(a100));
         assert_eq!(embodied("GeForce 256", hour), None);
         assert_eq!(embodied("", hour), None);
         // A longer name that is another card.

@@ -97,7 +97,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 bookings.iter().map(|booking| booking.to.0).max().unwrap_or(0),
             );
             let told = grid::told(&source, &grid, column.as_deref(), span)?;
-            let actuals = Actuals { series: &told.series, source: &told.source };
+            let actuals = Actuals { series: &told.series, source: &told.source, kind: told.kind };
             print(&answers::restated(&record.sweep, &bookings, &actuals, output.form.into(), terminal()))?;
         }
         Command::History { group_by, output } => {

@@ -15,6 +15,11 @@ use crate::driver::DriverHandle;
 /// The word of an hour stands for so long after that hour.
 const KEPT: Duration = Duration::from_secs(3 * 3600);
 
+/// A sweep's beginning waits for the intensity of now for so long.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Publishers are not asked more often, whatever is asked for.
+const OFTEN: Duration = Duration::from_millis(100);
+
 /// Whom to ask, and how often.
 #[derive(Debug, Clone)]
 pub struct Grid {
@@ -46,17 +51,22 @@ impl Feed {
         let Some(from) = spec.carbon.intensity.clone() else {
             return self.driver.submit(spec, factors, by).await;
         };
-        let mut follower = Follower {
+        let follower = |yearly| Follower {
             grid: self.grid.clone(),
-            from,
-            yearly: factors.stated(),
+            from: from.clone(),
+            yearly,
             last: None,
             complained: false,
         };
-        let stated;
-        (follower, stated) = follower.look().await;
+        let yearly = factors.stated();
+        // A publisher that is slow does not hold the sweep up: it begins by the yearly mean, and is told later.
+        let looked = tokio::time::timeout(PATIENCE, follower(yearly.clone()).look()).await;
+        let (follower, stated, first) = match looked {
+            Ok((follower, stated)) => (follower, stated, self.grid.every),
+            Err(_elapsed) => (follower(yearly.clone()), yearly, Duration::ZERO),
+        };
         let sweep = self.driver.submit(spec, factors.with(&stated), by).await?;
-        tokio::spawn(follower.follow(self.driver.clone(), sweep, self.grid.every));
+        tokio::spawn(follower.follow(self.driver.clone(), sweep, first));
         Ok(sweep)
     }
 
@@ -85,7 +95,7 @@ struct Follower {
 impl Follower {
     /// Asks until the sweep is over.
     async fn follow(mut self, driver: DriverHandle, sweep: SweepId, first: Duration) {
-        let every = self.grid.every;
+        let every = self.grid.every.max(OFTEN);
         tokio::time::sleep(first).await;
         loop {
             let stated;

@@ -69,6 +69,8 @@ pub(crate) enum Proof<'a> {
     Nothing,
     /// A header and its value.
     Header(&'static str, &'a str),
+    /// The same; the answer is a secret, and quoted nowhere.
+    Secret(&'static str, &'a str),
 }
 
 /// `timeout` is the longest that one question takes, connecting included.
@@ -76,7 +78,8 @@ pub(crate) fn agent(timeout: Duration) -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
-        .max_redirects(3)
+        // A key must not follow to wherever a redirect points.
+        .max_redirects(0)
         .user_agent(concat!("gramwise/", env!("CARGO_PKG_VERSION")))
         .build();
     config.new_agent()
@@ -91,7 +94,7 @@ pub(crate) fn get<T: DeserializeOwned>(
 ) -> Result<T, Error> {
     let unreachable = |error: &ureq::Error| Error::Unreachable { publisher, why: error.to_string() };
     let mut question = agent.get(url).header("accept", "application/json");
-    if let Proof::Header(name, value) = proof {
+    if let Proof::Header(name, value) | Proof::Secret(name, value) = proof {
         question = question.header(name, value);
     }
     let mut answer = question.call().map_err(|error| unreachable(&error))?;
@@ -104,9 +107,10 @@ pub(crate) fn get<T: DeserializeOwned>(
         .read_to_string()
         .map_err(|error| unreachable(&error))?;
     match status {
-        200 => serde_json::from_str(&body).map_err(|error| Error::Malformed {
-            publisher,
-            what: format!("{error}, in `{}`", beginning(&body)),
+        200 => serde_json::from_str(&body).map_err(|error| {
+            let quoted = matches!(proof, Proof::Secret(..)).then(String::new);
+            let quoted = quoted.unwrap_or_else(|| format!(", in `{}`", beginning(&body)));
+            Error::Malformed { publisher, what: format!("{error}{quoted}") }
         }),
         429 => Err(Error::TooOften { publisher, again: Duration::from_secs(again.unwrap_or(60)) }),
         500.. => Err(Error::Failing { publisher, status }),

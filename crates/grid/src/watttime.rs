@@ -50,7 +50,7 @@ pub(crate) fn fetch(
         agent,
         Publisher::WattTime,
         &format!("{base}/login"),
-        Proof::Header("authorization", &basic),
+        Proof::Secret("authorization", &basic),
     )?;
     let kind = match signal {
         Signal::Average => "co2_aoer",

@@ -24,8 +24,8 @@ pub(crate) struct AmdGpu {
     limit: Option<Watts>,
 }
 
-/// Finds the cards below a `drm` folder (`/sys/class/drm`).
-pub(crate) fn gpus(drm: &Path) -> Vec<(Gpu, AmdGpu)> {
+/// Finds the cards below a `drm` folder (`/sys/class/drm`) that this process may use: a container sees the files of all of its host's.
+pub(crate) fn gpus(drm: &Path, dev: &Path) -> Vec<(Gpu, AmdGpu)> {
     let entries = fs::read_dir(drm).into_iter().flatten().filter_map(Result::ok);
     let is_card = |name: &str| {
         name.strip_prefix("card")
@@ -36,7 +36,19 @@ pub(crate) fn gpus(drm: &Path) -> Vec<(Gpu, AmdGpu)> {
         .map(|entry| entry.path().join("device"))
         .collect();
     folders.sort();
-    folders.iter().filter_map(|folder| card(folder)).collect()
+    folders.iter().filter(|folder| is_usable(folder, dev)).filter_map(|folder| card(folder)).collect()
+}
+
+/// `ROCm` needs `/dev/kfd` and the card's own node.
+fn is_usable(folder: &Path, dev: &Path) -> bool {
+    let nodes = fs::read_dir(folder.join("drm"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name());
+    let mut nodes = nodes.filter(|name| name.to_string_lossy().starts_with("renderD"));
+    let opens = |path: &Path| fs::File::options().read(true).write(true).open(path).is_ok();
+    dev.join("kfd").exists() && nodes.any(|name| opens(&dev.join("dri").join(name)))
 }
 
 fn card(folder: &Path) -> Option<(Gpu, AmdGpu)> {
@@ -139,6 +151,11 @@ mod tests {
         ] {
             fs::write(device.join(name), text).unwrap();
         }
+        fs::create_dir_all(device.join("drm/renderD128")).unwrap();
+        fs::create_dir_all(root.path().join("dev/dri")).unwrap();
+        for node in ["kfd", "dri/renderD128"] {
+            fs::write(root.path().join("dev").join(node), "").unwrap();
+        }
         for (name, text) in files {
             fs::write(device.join(name), text).unwrap();
         }
@@ -148,7 +165,7 @@ mod tests {
     #[test]
     fn a_card_by_its_power_keeps_the_contract() {
         let (root, device) = machine(&[("hwmon/hwmon4/power1_average", "0\n")]);
-        let mut found = gpus(root.path());
+        let mut found = gpus(root.path(), &root.path().join("dev"));
         let (gpu, mut card) = found.remove(0);
         assert!(found.is_empty());
         assert_eq!(
@@ -168,7 +185,7 @@ mod tests {
     fn a_card_with_a_counter_keeps_the_contract() {
         let (root, device) =
             machine(&[("hwmon/hwmon4/power1_input", "0\n"), ("hwmon/hwmon4/energy1_input", "77\n")]);
-        let (_, mut card) = gpus(root.path()).remove(0);
+        let (_, mut card) = gpus(root.path(), &root.path().join("dev")).remove(0);
         assert_eq!(card.how(), "amdgpu energy counter");
         let file = device.join("hwmon/hwmon4/energy1_input");
         check_counter(&mut card, |joules| {
@@ -179,12 +196,24 @@ mod tests {
     #[test]
     fn what_cannot_be_metered_or_leased_is_no_card() {
         let (root, device) = machine(&[]);
-        assert!(gpus(root.path()).is_empty(), "no power");
+        assert!(gpus(root.path(), &root.path().join("dev")).is_empty(), "no power");
         fs::write(device.join("hwmon/hwmon4/power1_average"), "5\n").unwrap();
-        assert_eq!(gpus(root.path()).len(), 1);
+        assert_eq!(gpus(root.path(), &root.path().join("dev")).len(), 1);
         fs::remove_file(device.join("unique_id")).unwrap();
-        assert!(gpus(root.path()).is_empty(), "integrated graphics");
-        assert!(gpus(&root.path().join("nothing")).is_empty());
+        assert!(gpus(root.path(), &root.path().join("dev")).is_empty(), "integrated graphics");
+        assert!(gpus(&root.path().join("nothing"), root.path()).is_empty());
+    }
+
+    #[test]
+    fn a_card_of_the_host_that_a_container_was_not_given_is_none() {
+        let (root, _) = machine(&[("hwmon/hwmon4/power1_average", "5\n")]);
+        let gpus = |root: &Path| gpus(root, &root.join("dev")).len();
+        assert_eq!(gpus(root.path()), 1);
+        fs::remove_file(root.path().join("dev/dri/renderD128")).unwrap();
+        assert_eq!(gpus(root.path()), 0);
+        fs::write(root.path().join("dev/dri/renderD128"), "").unwrap();
+        fs::remove_file(root.path().join("dev/kfd")).unwrap();
+        assert_eq!(gpus(root.path()), 0);
     }
 
     #[test]

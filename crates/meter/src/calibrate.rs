@@ -160,8 +160,11 @@ impl Bench {
         if seconds <= 0.0 {
             return None;
         }
-        let devices: BTreeMap<String, Watts> =
-            amounts.into_iter().map(|(name, amount)| Some((name, watts(amount?)))).collect::<Option<_>>()?;
+        // Zones of memory have one name on all sockets: one sum.
+        let mut devices: BTreeMap<String, Watts> = BTreeMap::new();
+        for (name, amount) in amounts {
+            *devices.entry(name).or_default() += watts(amount?);
+        }
         let modelled =
             self.core.map_or(0.0, |core| core.get() * busy.saturating_sub(busy_then).as_secs_f64() / seconds);
         let measured: f64 = devices.values().map(|power| power.get()).sum();

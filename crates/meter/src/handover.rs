@@ -76,11 +76,12 @@ impl Handover {
     }
 
     /// The earlier life's books with the hole closed: each device's energy until its users ended is theirs, in proportion to what
-    /// they used before; what it burnt afterwards was burnt by nobody of that life. `hole` says what a device counted, `core` is
+    /// they used before; what it burnt afterwards was burnt by nobody of that life. `until` is when the new life began to count (on the boot clock), `hole` says what a device counted, `core` is
     /// the modelled power of a busy core (where no package is measured), `memory` that of all memory (where none is).
     pub(crate) fn close(
         self,
         endings: &BTreeMap<ConsumerId, Ending>,
+        until: Duration,
         hole: impl Fn(&LineLeft) -> Hole,
         (core, memory): (Option<(Watts, Provenance)>, Option<Watts>),
     ) -> HostSnapshot {
@@ -89,7 +90,7 @@ impl Handover {
         let taken = self.taken.boot;
         let held = |bucket: Bucket| match bucket {
             Bucket::Consumer(consumer) => {
-                endings.get(&consumer).map_or(Duration::ZERO, |end| end.at.saturating_sub(taken))
+                endings.get(&consumer).map_or(Duration::ZERO, |end| end.at.min(until).saturating_sub(taken))
             }
             Bucket::Idle | Bucket::Overhead | Bucket::Other => Duration::ZERO,
         };
@@ -206,6 +207,19 @@ mod tests {
         // More than its power before would have been: it was the only one until just now.
         let known = next.settle(left, &[(ONE, ending(3.0, 1000))].into());
         assert_eq!(known.consumers[&ONE].gpu.modelled, modelled(150.0));
+    }
+
+    #[test]
+    fn what_the_next_life_counts_is_not_estimated_again() {
+        // A GPU that tells its power only; its trial took ten seconds to end, and the next life began half a second after the last reading.
+        let power = |_| Ok(crate::device::Raw::Power(Watts::new(300.0)));
+        let (mut meter, _) = host(vec![Replay::new([0, 1, 2].map(power))], vec![], 0);
+        meter.open_at(Moment::at(0.0), ONE, &[uuid(0)]);
+        meter.sample_at(Moment::at(1.0));
+        meter.sample_at(Moment::at(2.0));
+        let next = next_life(Replay::new([power(0)]), 2.5);
+        let settled = next.settle(meter.handover(), &[(ONE, ending(12.0, 0))].into());
+        assert_eq!(settled.consumers[&ONE].gpu.estimated, modelled(150.0));
     }
 
     #[test]

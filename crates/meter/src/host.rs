@@ -38,7 +38,11 @@ pub struct HostMeter {
     books: HostSnapshot,
     /// Closed consumers whose sums are safe elsewhere: forgotten once no device owes them anything.
     over: BTreeMap<ConsumerId, Energy>,
+    /// What GPUs were charged since the last sample: power is read more often.
+    pending: HostSnapshot,
     last: Option<Last>,
+    /// The first sample.
+    first: Option<Moment>,
     /// Resident KiB at the last sample.
     resident: Uses,
     /// Which boot of the kernel this is.
@@ -152,7 +156,9 @@ impl HostMeter {
             windows: BTreeMap::new(),
             books: HostSnapshot::default(),
             over: BTreeMap::new(),
+            pending: HostSnapshot::default(),
             last: None,
+            first: None,
             resident: Uses::default(),
             boot,
             rest,
@@ -208,7 +214,10 @@ impl HostMeter {
     }
 
     fn forget_what_is_over(&mut self) {
-        let owed = |consumer: ConsumerId| self.lines().any(|(_, line)| line.owes(Bucket::Consumer(consumer)));
+        let owed = |consumer: ConsumerId| {
+            let bucket = Bucket::Consumer(consumer);
+            self.rest.owes(bucket) || self.lines().any(|(_, line)| line.owes(bucket))
+        };
         let is_over = |(consumer, sum): &(&ConsumerId, &Energy)| {
             let is_all = self.books.consumers.get(consumer).is_none_or(|now| now == *sum);
             is_all && !self.windows.contains_key(consumer) && !owed(**consumer)
@@ -258,7 +267,8 @@ impl HostMeter {
         let CorePower { watts, provenance, .. } = &self.core_power;
         let core = self.packages.is_empty().then_some((*watts, *provenance));
         let memory = self.dram.is_empty().then(|| memory_model::power(self.inventory.memory_bytes));
-        left.close(endings, hole, (core, memory))
+        let until = self.first.map_or(left.taken.boot, |first| first.boot);
+        left.close(endings, until, hole, (core, memory))
     }
 
     /// All lines, each with its place among those of its kind.
@@ -318,13 +328,17 @@ impl HostMeter {
     pub(crate) fn sample_at(&mut self, at: Moment) -> HostSnapshot {
         self.settle_gpus(at, |_| true);
         let usage = self.usage(at);
-        let mut delta = HostSnapshot::default();
+        let mut delta = std::mem::take(&mut self.pending);
         self.settle_processors(at, &usage, &mut delta);
         self.settle_memory(at, &usage, &mut delta);
-        self.absorb(delta);
-        let mut delta = HostSnapshot::default();
+        self.rest.add(&delta);
         self.rest.settle(at, &mut delta);
-        self.take_in(delta);
+        // Once a sample, all together: what is idle beside a trial that uses another device is amortised too.
+        self.books.absorb(&match self.policy {
+            IdlePolicy::Reserved | IdlePolicy::Used => delta,
+            IdlePolicy::Amortised => delta.amortised(),
+        });
+        self.first.get_or_insert(at);
         self.forget_what_is_over();
         HostSnapshot { at: at.boot, ..self.books.clone() }
     }
@@ -337,8 +351,13 @@ impl HostMeter {
             };
             if let Some(Cut { parts, of: slices }) = self.cut.get(uuid) {
                 let mut uses: Uses = parts.iter().map(|(part, size)| (of(part), *size)).collect();
-                uses.add(Bucket::Idle, slices.saturating_sub(uses.total()));
-                line.settle_by_time(at, &uses, &mut delta);
+                // What is not seen from here is not ours to wait for.
+                uses.add(Bucket::Other, slices.saturating_sub(uses.total()));
+                let reserved = match self.policy {
+                    IdlePolicy::Reserved | IdlePolicy::Amortised => uses.clone(),
+                    IdlePolicy::Used => Uses::from_iter([(Bucket::Idle, 1)]),
+                };
+                line.settle_by_time(at, (&uses, &reserved), &mut delta);
                 continue;
             }
             let holder = of(uuid);
@@ -348,20 +367,7 @@ impl HostMeter {
             };
             line.settle_held(at, (holder, reserved), &mut delta);
         }
-        self.absorb(delta);
-    }
-
-    /// Takes in what components were charged.
-    fn absorb(&mut self, delta: HostSnapshot) {
-        self.rest.add(&delta);
-        self.take_in(delta);
-    }
-
-    fn take_in(&mut self, delta: HostSnapshot) {
-        self.books.absorb(&match self.policy {
-            IdlePolicy::Reserved | IdlePolicy::Used => delta,
-            IdlePolicy::Amortised => delta.amortised(),
-        });
+        self.pending.absorb(&delta);
     }
 
     /// CPU time of consumers, of gramwise and of the host since the last sample; memory as it is now.

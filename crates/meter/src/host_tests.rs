@@ -328,6 +328,43 @@ fn who_pays_for_what_is_drawn_anyway_is_a_policy() {
 }
 
 #[test]
+fn who_the_nodes_meter_still_owes_is_not_forgotten() {
+    let gpu = Replay::new([0.0, 0.0, 50.0, 100.0, 100.0, 100.0].map(counter));
+    let silent = || Err(ReadError::Retry("as scripted".to_owned()));
+    let node = Replay::new([counter(0.0), counter(0.0), silent(), silent(), silent(), counter(300.0)]);
+    let (meter, _) = host(vec![gpu], vec![], 0);
+    let mut meter = meter.with(IdlePolicy::Reserved, None, Some(node));
+    meter.sample_at(Moment::at(0.0));
+    meter.open_at(Moment::at(1.0), ONE, &[uuid(0)]);
+    meter.sample_at(Moment::at(2.0));
+    meter.close_at(Moment::at(3.0), ONE, None);
+    let told = meter.sample_at(Moment::at(4.0)).consumers[&ONE];
+    meter.forget(ONE, told);
+    let late = meter.sample_at(Moment::at(5.0)).consumers[&ONE];
+    assert_eq!((told.rest, late.rest), (Amount::ZERO, modelled(200.0)), "it is told of, and not safe yet");
+    meter.forget(ONE, late);
+    assert!(!meter.sample_at(Moment::at(6.0)).consumers.contains_key(&ONE));
+}
+
+#[test]
+fn all_that_waits_beside_a_trial_is_amortised_together() {
+    // A trial without a GPU, beside one that waits.
+    let gpu = Replay::new([0.0, 0.0, 0.0, 100.0].map(counter));
+    let package = Replay::new([0.0, 0.0, 0.0, 50.0].map(counter));
+    let (meter, processes) = host(vec![gpu], vec![package], 0);
+    let mut meter = meter.with(IdlePolicy::Amortised, None, None);
+    processes.tree(7, 0, 0);
+    meter.sample_at(Moment::at(0.0));
+    meter.open_at(Moment::at(0.0), ONE, &[]);
+    meter.attach_at(Moment::at(0.0), ONE, 7);
+    processes.tree(7, 1000, 0);
+    meter.sample_power();
+    let snapshot = meter.sample_at(Moment::at(1.0));
+    assert_eq!(snapshot.consumers[&ONE].total(), Joules::new(150.0).to_exact());
+    assert_eq!(snapshot.idle, Energy::ZERO);
+}
+
+#[test]
 fn replay_is_a_device_like_any_other() {
     crate::contract::check_description(&Replay::new([]));
     assert!(matches!(Replay::new([]).read(), Err(ReadError::Retry(_))));

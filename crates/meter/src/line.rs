@@ -124,10 +124,15 @@ impl Line {
     }
 
     /// Reads a device of which several have fixed parts, and charges what became known by part and time.
-    pub(crate) fn settle_by_time(&mut self, at: Moment, parts: &Uses, books: &mut HostSnapshot) {
+    pub(crate) fn settle_by_time(
+        &mut self,
+        at: Moment,
+        (parts, reserved): (&Uses, &Uses),
+        books: &mut HostSnapshot,
+    ) {
         let passed = self.last.map_or(Duration::ZERO, |then| at.since(then));
-        let uses = parts.times(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX).saturating_add(1));
-        self.settle_shared(at, (&uses, &uses), books);
+        let passed = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX).saturating_add(1);
+        self.settle_shared(at, (&parts.times(passed), &reserved.times(passed)), books);
     }
 
     /// The time since the last call.

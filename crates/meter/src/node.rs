@@ -5,13 +5,16 @@
 use std::fmt;
 use std::fs;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gramwise_carbon::{Joules, Watts};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::device::{Device, Raw, ReadError};
 
@@ -21,6 +24,10 @@ const USUAL: Watts = Watts::new(200.0);
 const PERIOD: Duration = Duration::from_secs(1);
 /// What a command told is taken for now for so long.
 const STALE: Duration = Duration::from_secs(120);
+/// A command that has not ended after this time is ended.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// One that has closed its output has so long to end.
+const GOODBYE: Duration = Duration::from_millis(200);
 /// The most of a command's output that is read.
 const OUTPUT: u64 = 1 << 20;
 
@@ -199,22 +206,39 @@ impl Device for Exec {
 fn output(command: &str) -> Result<String, String> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", command])
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("cannot run `{command}`: {error}"))?;
-    let mut text = String::new();
-    let read = child.stdout.take().map(|stdout| stdout.take(OUTPUT).read_to_string(&mut text));
-    let status = child.wait().map_err(|error| format!("cannot wait for `{command}`: {error}"))?;
-    if let Some(Err(error)) = read {
-        return Err(format!("cannot read what `{command}` printed: {error}"));
+    let (answer, printed) = sync_channel(1);
+    let stdout = child.stdout.take();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.map(|stdout| stdout.take(OUTPUT).read_to_string(&mut text));
+        drop(answer.send(read.unwrap_or(Ok(0)).map(|_| text)));
+    });
+    let text = printed.recv_timeout(PATIENCE);
+    if text.is_err() || child.try_wait().is_ok_and(|ended| ended.is_none()) {
+        // It printed and goes on, or it hangs: it and what it started end here.
+        std::thread::sleep(if text.is_ok() { GOODBYE } else { Duration::ZERO });
+        if child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+        }
     }
-    if status.success() { Ok(text) } else { Err(format!("`{command}` ended with {status}")) }
+    let status = child.wait().map_err(|error| format!("cannot wait for `{command}`: {error}"))?;
+    let text = text.map_err(|_| format!("`{command}` told nothing within {} s", PATIENCE.as_secs()))?;
+    let text = text.map_err(|error| format!("cannot read what `{command}` printed: {error}"))?;
+    if status.success() || (status.code().is_none() && !text.is_empty()) {
+        Ok(text)
+    } else {
+        Err(format!("`{command}` ended with {status}"))
+    }
 }
 
 /// Reads watts (`123.4`, `220 Watts`), joules since some moment (`98765 J`), or a Redfish document: `PowerControl[0].PowerConsumedWatts`
-/// (`/redfish/v1/Chassis/<id>/Power`) or `PowerWatts.Reading` (`.../EnvironmentMetrics`). Of text, the last number with a unit counts.
+/// (`/redfish/v1/Chassis/<id>/Power`) or `PowerWatts.Reading` (`.../EnvironmentMetrics`). Of text, the first number with a unit counts, of IPMI the instantaneous one.
 fn parse(text: &str) -> Result<Raw, String> {
     let found = || {
         format!("`{}`, which holds no watts and no joules", text.trim().chars().take(60).collect::<String>())
@@ -228,13 +252,15 @@ fn parse(text: &str) -> Result<Raw, String> {
             power.or_else(|| document.pointer("/PowerWatts/Reading")).and_then(serde_json::Value::as_f64);
         return power.and_then(watts).ok_or_else(found);
     }
-    let words: Vec<&str> = text.split_whitespace().collect();
+    // A BMC tells the power of now beside means over days.
+    let now = text.lines().find(|line| line.trim_start().to_ascii_lowercase().starts_with("instantaneous"));
+    let words: Vec<&str> = now.unwrap_or(text).split_whitespace().collect();
     if let [only] = words.as_slice()
         && let Ok(value) = only.parse()
     {
         return watts(value).ok_or_else(found);
     }
-    let pairs = words.windows(2).rev().filter_map(|pair| Some((pair[0].parse::<f64>().ok()?, pair[1])));
+    let pairs = words.windows(2).filter_map(|pair| Some((pair[0].parse::<f64>().ok()?, pair[1])));
     let mut answers = pairs.filter_map(|(value, unit)| {
         match unit.trim_end_matches([',', ';', '.']).to_ascii_lowercase().as_str() {
             "w" | "watt" | "watts" => watts(value),
@@ -256,7 +282,7 @@ mod tests {
     fn what_commands_print_is_watts_or_joules() {
         let power = |watts: f64| Ok(Raw::Power(Watts::new(watts)));
         assert_eq!(parse("123.5\n"), power(123.5));
-        let ipmi = "\n    Instantaneous power reading:                   220 Watts\n    Minimum during sampling period:  12\n";
+        let ipmi = "\n    Instantaneous power reading:                   220 Watts\n    Minimum during sampling period:  12 Watts\n    Average power reading over sample period:  176 Watts\n";
         assert_eq!(parse(ipmi), power(220.0));
         assert_eq!(parse("socket: 98.5 J,"), Ok(Raw::Counter(98_500_000)));
         let redfish = r#"{"@odata.id": "/redfish/v1/Chassis/1/Power", "PowerControl": [{"PowerConsumedWatts": 344, "MemberId": "0"}]}"#;

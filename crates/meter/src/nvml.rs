@@ -181,7 +181,8 @@ fn slices(device: &nvml_wrapper::Device<'_>, name: &str) -> Slices {
     let slice = |index| {
         let instance = device.mig_device_by_index(index).ok()?;
         let attributes = instance.attributes().ok()?;
-        let size = attributes.gpu_instance_slice_count;
+        // Of compute: a GPU instance may be cut again, and says its own size in each part.
+        let size = attributes.compute_instance_slice_count;
         let gpu = Gpu {
             uuid: instance.uuid().ok()?,
             name: format!("{name} MIG {size} of {count}"),

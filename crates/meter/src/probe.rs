@@ -34,6 +34,8 @@ pub struct ProbeOptions {
     pub no_gpu: bool,
     /// Where the kernel's graphics cards are.
     pub drm: PathBuf,
+    /// Where their nodes are.
+    pub dev: PathBuf,
     /// The meter of the whole node; `None`: the kernel's, if it has one.
     pub node: Option<NodeSource>,
     /// Where the kernel's sensors are.
@@ -107,6 +109,7 @@ impl Default for ProbeOptions {
             procfs: "/proc".into(),
             no_gpu: false,
             drm: "/sys/class/drm".into(),
+            dev: "/dev".into(),
             node: None,
             hwmon: "/sys/class/hwmon".into(),
             profile: None,
@@ -206,7 +209,7 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
     if options.no_gpu {
         return Ok(devices);
     }
-    for (gpu, device) in amd::gpus(&options.drm) {
+    for (gpu, device) in amd::gpus(&options.drm, &options.dev) {
         let finding = doctor::gpu(devices.gpus.len(), &gpu.name, device.how());
         devices.add(gpu, finding, Box::new(device));
     }

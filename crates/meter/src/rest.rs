@@ -35,6 +35,11 @@ impl Rest {
         Self { known, components: Uses::default(), owed: 0, last: None }
     }
 
+    /// Is something still to be charged that this bucket has a part in?
+    pub(crate) fn owes(&self, bucket: Bucket) -> bool {
+        self.components.iter().any(|(user, amount)| user == bucket && amount > 0)
+    }
+
     /// How it is known.
     pub(crate) fn into_known(self) -> Known {
         self.known

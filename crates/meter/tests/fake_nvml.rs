@@ -208,33 +208,46 @@ fn the_inventory_says_what_nvml_says() {
 
 /// A card at a constant 700 W, of whose seven slices an instance of three and one of two are made.
 #[test]
-fn instances_of_a_card_have_their_part_of_it_and_the_rest_is_idle() {
+fn instances_of_a_card_have_their_part_of_it_and_what_is_not_seen_is_of_others() {
     let script = r#"{"gpus":[{"uuid":"GPU-cut","trace":[[0,700]],"mig":[{"uuid":"MIG-three","slices":3},{"uuid":"MIG-two","slices":2}]}]}"#;
-    machine("instances_of_a_card_have_their_part_of_it_and_the_rest_is_idle", script, |library| {
-        let mut meter = meter(library);
-        let uuids: Vec<&str> = meter.inventory().gpus.iter().map(|gpu| gpu.uuid.as_str()).collect();
-        assert_eq!(uuids, ["MIG-three", "MIG-two"], "the card itself cannot be leased");
-        assert_eq!(meter.inventory().gpus[0].name, "Fake H100 MIG 3 of 7");
-        let finding = &meter.findings()[0];
-        assert_eq!(
-            (finding.status, finding.how.ends_with("shared by slices among 2 MIG instances")),
-            (Status::Modelled, true),
-            "{finding:?}"
-        );
-        meter.sample();
-        meter.open(ONE, &["MIG-three".to_owned(), "GPU-cut".to_owned()], None);
-        let before = meter.sample();
-        std::thread::sleep(Duration::from_millis(700));
-        let after = meter.sample();
-        assert!(after.is_balanced());
-        let grown = after.consumers[&ONE].gpu.since(&before.consumers[&ONE].gpu).unwrap();
-        let idle = after.idle.gpu.since(&before.idle.gpu).unwrap();
-        assert_eq!(
-            (grown.measured, idle.measured),
-            (Microjoules::ZERO, Microjoules::ZERO),
-            "a part of a counter is modelled"
-        );
-        let (part, all) = (grown.modelled.get() as f64, (grown.modelled + idle.modelled).get() as f64);
-        assert!((part / all - 3.0 / 7.0).abs() < 1e-6, "{part} of {all}");
-    });
+    machine(
+        "instances_of_a_card_have_their_part_of_it_and_what_is_not_seen_is_of_others",
+        script,
+        |library| {
+            let mut meter = meter(library);
+            let uuids: Vec<&str> = meter.inventory().gpus.iter().map(|gpu| gpu.uuid.as_str()).collect();
+            assert_eq!(uuids, ["MIG-three", "MIG-two"], "the card itself cannot be leased");
+            assert_eq!(meter.inventory().gpus[0].name, "Fake H100 MIG 3 of 7");
+            let finding = &meter.findings()[0];
+            assert_eq!(
+                (finding.status, finding.how.ends_with("shared by slices among 2 MIG instances")),
+                (Status::Modelled, true),
+                "{finding:?}"
+            );
+            meter.sample();
+            meter.open(ONE, &["MIG-three".to_owned(), "GPU-cut".to_owned()], None);
+            let before = meter.sample();
+            std::thread::sleep(Duration::from_millis(700));
+            let after = meter.sample();
+            assert!(after.is_balanced());
+            let grown = after.consumers[&ONE].gpu.since(&before.consumers[&ONE].gpu).unwrap();
+            let idle = after.idle.gpu.since(&before.idle.gpu).unwrap();
+            assert_eq!(
+                (grown.measured, idle.measured),
+                (Microjoules::ZERO, Microjoules::ZERO),
+                "a part of a counter is modelled"
+            );
+            let other = after.other.gpu.since(&before.other.gpu).unwrap();
+            let [part, waits, others] = [grown, idle, other].map(|amount| amount.modelled.get() as f64);
+            assert!(
+                (part / (part + waits + others) - 3.0 / 7.0).abs() < 1e-6,
+                "{part} of {}",
+                part + waits + others
+            );
+            assert!(
+                (waits / others - 1.0).abs() < 1e-6,
+                "two slices wait, two are of no instance that is seen"
+            );
+        },
+    );
 }

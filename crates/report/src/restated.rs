@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{Energy, GramsCo2e, IntensitySeries, Interval, Microjoules, Nanograms, Spread};
+use gramwise_carbon::{
+    Energy, GramsCo2e, IntensityKind, IntensitySeries, Interval, Microjoules, Nanograms, Spread,
+};
 use gramwise_model::rows::{Account, BookingRow, SweepRow};
 use gramwise_model::{CO2E, SweepId, Timestamp, TrialId};
 use serde::{Serialize, Serializer};
@@ -18,6 +20,8 @@ pub struct Actuals<'a> {
     pub series: &'a IntensitySeries,
     /// A file, for people.
     pub source: &'a str,
+    /// How they were obtained, the worst of them.
+    pub kind: IntensityKind,
 }
 
 #[derive(Debug, Serialize)]
@@ -118,7 +122,7 @@ fn of<'a>(sweep: &'a SweepRow, bookings: &[BookingRow], actuals: &Actuals<'a>) -
     let whole_j = total.joules().get();
     let covered = if whole_j > 0.0 { (1.0 - uncovered_j / whole_j).max(0.0) } else { 0.0 };
     let as_first = Spread::of_intensity(factors.kind);
-    let grid = Spread::mix(&[(covered, Spread::ACTUAL_INTENSITY), (1.0 - covered, as_first)]);
+    let grid = Spread::mix(&[(covered, Spread::of_intensity(actuals.kind)), (1.0 - covered, as_first)]);
     let restated_g = all.restated.grams().get();
     let bounds = Interval::around(restated_g, Spread::with_grid(&total, factors, grid));
     Answer {

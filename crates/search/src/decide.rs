@@ -99,7 +99,9 @@ fn worker_gone(state: &State, id: &WorkerId, outcome: &Outcome, now: Timestamp) 
     let mut facts = Vec::new();
     for attempt in &worker.live {
         if let Some((_, trial, held)) = state.attempt(*attempt) {
-            facts.extend(lose(*attempt, &trial.phase, (held.account, held.total), outcome, now));
+            // It held its devices for as long as is known.
+            let at = worker.heard_at.max(held.leased_at).min(now);
+            facts.extend(lose(*attempt, &trial.phase, (held.account, held.total), outcome, at));
         }
     }
     facts.push(Fact::WorkerGone { sweep: worker.sweep, worker: id.clone() });

@@ -51,7 +51,10 @@ pub(crate) fn project(
              VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
             params![sweep.0, worker.0, description, json(gpus), int(at.0)],
         ),
-        Fact::SweepResumed { .. } | Fact::WorkerGone { .. } | Fact::ModelFitted { .. } => Ok(()),
+        Fact::WorkerGone { sweep, worker } => {
+            run("UPDATE host SET gone = 1 WHERE sweep = ?1 AND worker = ?2", params![sweep.0, worker.0])
+        }
+        Fact::SweepResumed { .. } | Fact::ModelFitted { .. } => Ok(()),
         Fact::TrialProposed { sweep, trial, config, seed: _, because } => run(
             "INSERT INTO trial (sweep, id, state, config, because) VALUES (?1, ?2, 'waiting', ?3, ?4)",
             params![sweep.0, trial.0, json(config), json(because)],
@@ -98,7 +101,8 @@ pub(crate) fn project(
             book(&Entry { account: Account::Idle, amount: *idle, sign: 1, of })?;
             book(&Entry { account: Account::Overhead, amount: *overhead, sign: 1, of })?;
             run(
-                "UPDATE host SET total = ?3, other = ?4, heard_at_ms = ?5 WHERE sweep = ?1 AND worker = ?2",
+                "UPDATE host SET total = ?3, other = ?4, heard_at_ms = CASE WHEN gone THEN heard_at_ms ELSE ?5 END
+                 WHERE sweep = ?1 AND worker = ?2",
                 params![sweep.0, worker.0, json(total), json(other), int(at.0)],
             )
         }
@@ -180,6 +184,9 @@ impl Entry<'_> {
             Of::Host(sweep, worker) => (sweep, None, None, Some(worker)),
         };
         let factors = factors(transaction, sweep)?;
+        let in_force: i64 = transaction
+            .prepare_cached("SELECT max(rowid) FROM intensity WHERE sweep = ?1")?
+            .query_row([sweep.0], |row| row.get(0))?;
         let mut statement = transaction.prepare_cached(insertion())?;
         let known = params![
             seq,
@@ -191,7 +198,8 @@ impl Entry<'_> {
             self.sign * int(self.amount.co2e.get()),
             factors.intensity.get(),
             factors.pue.get(),
-            int(at.0)
+            int(at.0),
+            in_force
         ];
         for (place, value) in known.iter().enumerate() {
             statement.raw_bind_parameter(place + 1, value)?;
@@ -207,10 +215,10 @@ impl Entry<'_> {
 fn insertion() -> &'static str {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         let columns = energy_columns(str::to_owned);
-        let places: Vec<String> = (1..=10 + ENERGY.len()).map(|place| format!("?{place}")).collect();
+        let places: Vec<String> = (1..=11 + ENERGY.len()).map(|place| format!("?{place}")).collect();
         format!(
             "INSERT INTO ledger_entry
-             (fact, sweep, account, trial, attempt, worker, co2e_ng, intensity_g_per_kwh, pue, at_ms, {columns})
+             (fact, sweep, account, trial, attempt, worker, co2e_ng, intensity_g_per_kwh, pue, at_ms, intensity, {columns})
              VALUES ({})",
             places.join(", ")
         )

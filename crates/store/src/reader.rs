@@ -272,10 +272,11 @@ impl Reader {
 
     /// What the intensity was stated to be, in order of the first time, and how much was booked under each.
     fn intensities(&self, sweep: SweepId) -> Result<Vec<IntensityRow>, Error> {
-        let sql = "SELECT min(at_ms), g_per_kwh, kind, source, basis, year, count(*),
-                          (SELECT coalesce(sum(energy_uj), 0) FROM ledger_entry
-                           WHERE sweep = ?1 AND intensity_g_per_kwh = g_per_kwh)
-                   FROM intensity WHERE sweep = ?1 GROUP BY g_per_kwh, kind, source, basis, year ORDER BY min(rowid)";
+        let sql = "SELECT min(at_ms), g_per_kwh, kind, source, basis, year, count(*), coalesce(sum(uj), 0)
+                   FROM intensity AS stated
+                   LEFT JOIN (SELECT intensity, sum(energy_uj) AS uj FROM ledger_entry WHERE sweep = ?1 GROUP BY intensity)
+                       AS booked ON booked.intensity = stated.rowid
+                   WHERE sweep = ?1 GROUP BY g_per_kwh, kind, source, basis, year ORDER BY min(stated.rowid)";
         self.all(sql, [sweep.0], |row| {
             Ok(IntensityRow {
                 at: Timestamp(uint(row.get(0)?)?),

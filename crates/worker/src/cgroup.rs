@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gramwise_meter::{Finding, Status};
+use rustix::process::{Pid, Signal, kill_process};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 /// What the names of all begin with; then come the worker's process and a number.
@@ -77,12 +78,29 @@ impl Cgroup {
 
     /// Ends all that is in it.
     pub(crate) fn kill(&self) {
-        let _ = fs::write(self.folder.join("cgroup.kill"), "1");
+        let file = self.folder.join("cgroup.kill");
+        if file.exists() {
+            let _ = fs::write(file, "1");
+            return;
+        }
+        // Before Linux 5.14: one by one, until nobody is left to fork.
+        for _ in 0..100 {
+            let members = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap_or_default();
+            let members: Vec<Pid> =
+                members.lines().filter_map(|line| Pid::from_raw(line.trim().parse().ok()?)).collect();
+            if members.is_empty() {
+                return;
+            }
+            for member in members {
+                let _ = kill_process(member, Signal::KILL);
+            }
+        }
     }
 
-    /// The name of a process's cgroup for a trial.
-    pub(crate) fn name(process: u32, number: u64) -> String {
-        format!("{PREFIX}{process}-{number}")
+    /// The name of a cgroup for a trial of this process: with the time it was started, as numbers are used again.
+    pub(crate) fn name(number: u64) -> String {
+        let process = std::process::id();
+        format!("{PREFIX}{process}-{}-{number}", started(process).unwrap_or(0))
     }
 
     /// CPU time of all that was ever in it.
@@ -101,13 +119,21 @@ impl Cgroup {
     }
 }
 
+/// When a process was started, in ticks since boot; `None` if there is none.
+fn started(process: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // After the name in brackets come state, parent, ...; the start is field 22 (proc(5), counted from 1).
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
 /// Ends what workers left that were killed together with their shims, and removes their cgroups.
 pub(crate) fn sweep_up() {
     let Ok(own) = own() else { return };
     let left = |folder: &PathBuf| {
         let name = folder.file_name()?.to_str()?.strip_prefix(PREFIX)?;
-        let process: u32 = name.split_once('-')?.0.parse().ok()?;
-        (!Path::new("/proc").join(process.to_string()).exists()).then_some(())
+        let mut parts = name.split('-').map(str::parse::<u64>);
+        let (process, start) = (u32::try_from(parts.next()?.ok()?).ok()?, parts.next()?.ok()?);
+        (started(process) != Some(start)).then_some(())
     };
     let entries = fs::read_dir(own).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
     for folder in entries.filter(|folder| left(folder).is_some()) {
@@ -177,6 +203,7 @@ mod tests {
             cgroup.within(|| (read("cgroup.procs"), fs::read_to_string(own.join("cgroup.procs")).unwrap()));
         assert_eq!(inside, ("0".to_owned(), String::new()));
         assert_eq!(fs::read_to_string(own.join("cgroup.procs")).unwrap(), "0", "and back");
+        fs::write(cgroup.folder().join("cgroup.kill"), "").unwrap();
         cgroup.kill();
         assert_eq!(read("cgroup.kill"), "1");
         fs::write(cgroup.folder().join("cpu.stat"), "usage_usec 1234567\nuser_usec 1\n").unwrap();

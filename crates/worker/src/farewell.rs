@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Settles all lives of workers that ended without a goodbye. What a coordinator does not know (it serves another sweep) stays for
 /// one that does.
 pub(crate) async fn settle(options: &Options, meter: &MeterHandle, client: &mut WorkClient<Channel>) {
-    for life in Earlier::all(&options.files) {
+    for life in Earlier::all(&options.files, &meter.inventory().hostname) {
         gone(&life.record, options.grace + SHIM_SLACK).await;
         let (reply, settled) = tokio::sync::oneshot::channel();
         meter.settle(life.record.left.clone(), endings(&life.record, options), move |snapshot| {

@@ -24,6 +24,8 @@ const LONG: u64 = 1 << 20;
 /// What a life knew at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
+    /// The host it lived on: its clock and its counters are of no other.
+    pub(crate) host: String,
     pub(crate) worker: WorkerId,
     /// The number of the report that tells it.
     pub(crate) seq: u64,
@@ -102,25 +104,28 @@ impl Journal {
 
 impl Earlier {
     /// Lives that ended without a goodbye, in the order of their names. Files of workers that live are locked, and left alone.
-    pub(crate) fn all(files: &Path) -> Vec<Self> {
+    pub(crate) fn all(files: &Path, host: &str) -> Vec<Self> {
         let entries = fs::read_dir(folder(files)).into_iter().flatten().filter_map(Result::ok);
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
         paths.sort();
-        paths.into_iter().filter_map(Self::open).collect()
+        paths.into_iter().filter_map(|path| Self::open(path, host)).collect()
     }
 
-    fn open(path: PathBuf) -> Option<Self> {
-        let lock = File::open(&path).ok()?;
+    fn open(path: PathBuf, host: &str) -> Option<Self> {
+        // For writing too: some network file systems lock nothing else.
+        let lock = File::options().read(true).write(true).open(&path).ok()?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
         let bytes = fs::read(&path).ok()?;
         let lines = bytes.split(|byte| *byte == b'\n').rev();
         // The last line may be cut off.
-        let Some(record) = lines.into_iter().find_map(|line| serde_json::from_slice(line).ok()) else {
+        let Some(record) = lines.into_iter().find_map(|line| serde_json::from_slice::<Record>(line).ok())
+        else {
             let _ = fs::remove_file(&path); // A life that ended before it had anything to tell.
             return None;
         };
-        Some(Self { record, path, _lock: lock })
+        // Folders may be shared by hosts, and locks may not.
+        (record.host == host).then_some(Self { record, path, _lock: lock })
     }
 
     /// It is settled.
@@ -147,6 +152,7 @@ mod tests {
             "lines": [], "cpu": {}, "roots": {}, "resident": [],
         });
         Record {
+            host: "here".to_owned(),
             worker: WorkerId("a host/1".to_owned()),
             seq,
             attempts: BTreeMap::new(),
@@ -159,19 +165,20 @@ mod tests {
     #[test]
     fn the_last_whole_line_of_a_killed_life_is_found_by_the_next() {
         let files = tempfile::tempdir().unwrap();
-        assert!(Earlier::all(files.path()).is_empty());
+        assert!(Earlier::all(files.path(), "here").is_empty());
         let mut journal = Journal::begin(files.path(), &record(0).worker).unwrap();
         journal.write(&record(1)).unwrap();
         journal.write(&record(2)).unwrap();
-        assert!(Earlier::all(files.path()).is_empty(), "it lives");
+        assert!(Earlier::all(files.path(), "here").is_empty(), "it lives");
         let path = journal.path.clone();
         drop(journal);
         File::options().append(true).open(&path).unwrap().write_all(b"{\"worker\":").unwrap();
-        let found = Earlier::all(files.path());
+        assert!(Earlier::all(files.path(), "elsewhere").is_empty(), "it is not theirs");
+        let found = Earlier::all(files.path(), "here");
         assert_eq!(found.iter().map(|life| &life.record).collect::<Vec<_>>(), [&record(2)]);
-        assert!(Earlier::all(files.path()).is_empty(), "somebody settles it");
+        assert!(Earlier::all(files.path(), "here").is_empty(), "somebody settles it");
         found.into_iter().for_each(Earlier::forget);
-        assert!(Earlier::all(files.path()).is_empty() && !path.exists());
+        assert!(Earlier::all(files.path(), "here").is_empty() && !path.exists());
     }
 
     #[test]
@@ -181,7 +188,7 @@ mod tests {
         journal.write(&record(1)).unwrap();
         journal.end();
         drop(Journal::begin(files.path(), &record(0).worker).unwrap());
-        assert!(Earlier::all(files.path()).is_empty());
+        assert!(Earlier::all(files.path(), "here").is_empty());
         assert_eq!(fs::read_dir(folder(files.path())).unwrap().count(), 0);
     }
 
@@ -193,8 +200,8 @@ mod tests {
             journal.write(&record(seq)).unwrap();
         }
         assert!(fs::metadata(&journal.path).unwrap().len() < LONG + 4096);
-        assert!(Earlier::all(files.path()).is_empty(), "the new file is locked too");
+        assert!(Earlier::all(files.path(), "here").is_empty(), "the new file is locked too");
         drop(journal);
-        assert_eq!(Earlier::all(files.path())[0].record.seq, 6000);
+        assert_eq!(Earlier::all(files.path(), "here")[0].record.seq, 6000);
     }
 }

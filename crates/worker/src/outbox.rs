@@ -128,10 +128,11 @@ impl Outbox {
     }
 
     /// What is to be on disk before the last report leaves.
-    pub(crate) fn record(&self, left: Handover) -> Record {
+    pub(crate) fn record(&self, host: &str, left: Handover) -> Record {
         let open = self.attempts.iter().map(|(consumer, untold)| (*consumer, untold.attempt));
         let settled = self.settled.iter().map(|(consumer, (attempt, _))| (*consumer, *attempt));
         Record {
+            host: host.to_owned(),
             worker: self.worker.clone(),
             seq: self.seq,
             attempts: open.chain(settled).collect(),

@@ -375,7 +375,8 @@ impl Session {
             .report(&snapshot, self.stage == Stage::Leaving && self.is_idle() && self.outbox.fits());
         let (mut client, events) = (self.client.clone(), self.events.clone());
         let message = report_to_wire(&report);
-        let (journal, record) = (self.journal.clone(), self.outbox.record(left));
+        let (journal, record) =
+            (self.journal.clone(), self.outbox.record(&self.meter.inventory().hostname, left));
         self.tasks.spawn(async move {
             write_down(journal, record).await;
             let reply = client.report(message).await.map(tonic::Response::into_inner);

@@ -65,12 +65,14 @@ struct Running {
     word: Option<ChildStdin>,
     files: Files,
     cgroup: Option<Cgroup>,
+    /// Has its shim ended?
+    is_over: bool,
 }
 
-/// What a shim that was killed could not end ends here; what is over is removed.
+/// What a shim that was killed could not end ends here. One that lives ends its trial by itself, with grace, once its pipe closes.
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(cgroup) = &self.cgroup {
+        if let Some(cgroup) = self.cgroup.as_ref().filter(|_| self.is_over) {
             cgroup.kill();
             cgroup.remove();
         }
@@ -183,7 +185,7 @@ fn spawn(
         Ok(()) | Err(_) => {}
     }
     std::fs::create_dir_all(&files.folder).map_err(in_folder)?;
-    let cgroup = Cgroup::make(&Cgroup::name(std::process::id(), consumer.0));
+    let cgroup = Cgroup::make(&Cgroup::name(consumer.0));
     let arguments = Arguments {
         cgroup: cgroup.as_ref().map(|cgroup| cgroup.folder().to_owned()),
         exit: files.exit(),
@@ -204,7 +206,7 @@ fn spawn(
         surroundings.meter.attach(consumer, pid, cgroup.as_ref().map(|cgroup| cgroup.folder().to_owned()));
     }
     let word = shim.stdin.take();
-    Ok(Running { shim, word, files, cgroup })
+    Ok(Running { shim, word, files, cgroup, is_over: false })
 }
 
 /// Forwards what the trial reports until it is over; stops it when told to, or when its time is up.
@@ -277,6 +279,7 @@ impl Running {
     /// Waits for the shim and reads how the trial ended.
     async fn over(&mut self) -> Result<Exit, String> {
         let shim = self.shim.wait().await.map_err(|error| format!("cannot wait for the trial: {error}"))?;
+        self.is_over = true;
         let path = self.files.exit();
         let text = tokio::fs::read(&path).await.map_err(|error| {
             format!("the trial's shim ended ({shim}) and left no {}: {error}", path.display())

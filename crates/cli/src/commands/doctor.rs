@@ -61,6 +61,7 @@ pub(super) fn options(devices: &Devices) -> ProbeOptions {
         procfs: usual.procfs,
         hwmon: usual.hwmon,
         drm: usual.drm,
+        dev: usual.dev,
         node: devices.node.clone(),
         profile: profile(devices),
         idle: devices.idle.into(),

@@ -35,11 +35,19 @@ fn overruled_carbon(file: CarbonSpec, args: &CarbonArgs) -> anyhow::Result<Carbo
             .map(|zone| zone.code.clone())
             .map_err(|unknown| wrong(&format!("{unknown}\nhint: {}", zone_hint(code))))
     });
-    let zone = zone.transpose()?.or(file.zone);
+    let zone = zone.transpose()?.or(file.zone.clone());
     let intensity = args.intensity.as_deref().map(|text| {
         IntensityFrom::parse(text, zone.as_deref()).map_err(|unknown| wrong(&unknown.to_string()))
     });
-    let intensity = intensity.transpose()?.or(file.intensity);
+    let intensity = match (intensity.transpose()?, file.intensity) {
+        (Some(stated), _) => Some(stated),
+        // A region that the file left to its zone follows the zone.
+        (None, Some(IntensityFrom::Publisher(source))) if file.zone.as_ref() == Some(&source.region) => {
+            let followed = Source::parse(source.publisher.name(), zone.as_deref());
+            Some(IntensityFrom::Publisher(followed.map_err(|unknown| wrong(&unknown.to_string()))?))
+        }
+        (None, stated) => stated,
+    };
     Ok(CarbonSpec { zone, intensity, pue: args.pue.or(file.pue), ..file })
 }
 
@@ -55,6 +63,13 @@ pub(super) fn factors(
     let Some(source) = carbon.intensity else { return Ok(yearly) };
     let mean = told(&source, grid, None, (from, to)).and_then(|told| {
         let mean = told.series.mean(from, to).context("it tells nothing of that time")?;
+        if mean.covered < 0.95 {
+            eprintln!(
+                "warning: {} tells of {:.0} % of that time; its mean is applied to all",
+                told.source,
+                mean.covered * 100.0
+            );
+        }
         let Told { source, basis, kind, .. } = told;
         let year = u16::try_from(utc::civil(to).0).unwrap_or(u16::MAX);
         Ok(StatedIntensity { intensity: mean.intensity, kind, source, basis, year })
@@ -72,8 +87,8 @@ pub(super) fn factors(
 pub(super) struct Told {
     pub(super) series: IntensitySeries,
     pub(super) source: String,
+    pub(super) kind: IntensityKind,
     basis: String,
-    kind: IntensityKind,
 }
 
 /// The intensities of a time as a file or a publisher tells them.
@@ -88,7 +103,7 @@ pub(super) fn told(
             series: read(file, column)?,
             source: file.display().to_string(),
             basis: "as the file counts".to_owned(),
-            kind: IntensityKind::Estimated,
+            kind: IntensityKind::Actual,
         }),
         IntensityFrom::Publisher(source) => {
             let Fetched { readings, problem } = client(grid).fetch(source, (from, to.max(from + 1)), now());

@@ -79,6 +79,8 @@ CREATE TABLE host (
     gpus          TEXT    NOT NULL CHECK (json_valid(gpus)),
     joined_at_ms  INTEGER NOT NULL,
     heard_at_ms   INTEGER NOT NULL,
+    -- It ended, or lost its lease: what is heard of it later is of before.
+    gone          INTEGER NOT NULL DEFAULT 0,
     -- Everything metered, and the part of other users of the host: by component and provenance.
     total         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(total)),
     other         TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(other)),
@@ -132,6 +134,8 @@ CREATE TABLE ledger_entry (
     id                   INTEGER PRIMARY KEY,
     fact                 INTEGER NOT NULL REFERENCES journal (seq),
     sweep                INTEGER NOT NULL,
+    -- Row of `intensity` that was in force.
+    intensity            INTEGER NOT NULL,
     account              TEXT    NOT NULL CHECK (account IN ('trial', 'lost', 'idle', 'overhead')),
     trial                INTEGER,
     attempt              INTEGER,
