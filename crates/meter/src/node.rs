@@ -86,8 +86,8 @@ pub(crate) fn open(source: Option<&NodeSource>, hwmon: &Path) -> Result<Option<B
         },
         Some(NodeSource::Exec(command)) => {
             let text = output(command)?;
-            parse(&text).map_err(|why| format!("`{command}` printed {why}"))?;
-            Ok(Some(Box::new(Exec::start(command))))
+            let first = parse(&text).map_err(|why| format!("`{command}` printed {why}"))?;
+            Ok(Some(Box::new(Exec::start(command, first))))
         }
     }
 }
@@ -157,8 +157,8 @@ struct Exec {
 }
 
 impl Exec {
-    fn start(command: &str) -> Self {
-        let latest: Latest = Arc::new(Mutex::new((Instant::now(), Err("it has not ended yet".to_owned()))));
+    fn start(command: &str, first: Raw) -> Self {
+        let latest: Latest = Arc::new(Mutex::new((Instant::now(), Ok(first))));
         let (told, command) = (Arc::downgrade(&latest), command.to_owned());
         let run = move || {
             // Ends with the device.
