@@ -9,19 +9,19 @@ use rustix::process::Signal;
 use crate::sweeps::{Sweep, all_gone, assert_balanced, count, noted};
 
 /// A coordinator that can be killed and comes back at the same address.
-struct Site {
-    place: Place,
-    url: String,
+pub(crate) struct Site {
+    pub(crate) place: Place,
+    pub(crate) url: String,
     listen: String,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self { place: Place::new(), url: format!("http://{free}"), listen: free.to_string() }
     }
 
-    fn serve(&self) -> Running {
+    pub(crate) fn serve(&self) -> Running {
         let running = Running::start(&mut self.place.command(&[
             "serve",
             "--quiet",
@@ -51,6 +51,14 @@ impl Site {
             files,
         ];
         Running::start(&mut self.place.command(&arguments))
+    }
+
+    /// Waits until so many sweeps have ended.
+    pub(crate) fn ended(&self, sweeps: i64) {
+        eventually(&format!("{sweeps} sweeps have ended"), DEADLINE * 2, || {
+            let ended = self.place.number("SELECT count(*) FROM sweep WHERE state = 'ended'");
+            if ended >= sweeps { Ok(()) } else { Err(format!("{ended}, {} trials done", self.done())) }
+        });
     }
 
     fn done(&self) -> i64 {
@@ -100,10 +108,7 @@ fn a_sweep_survives_its_coordinator_its_workers_and_a_long_silence() {
         if lost >= 2 || site.done() == 14 { Ok(()) } else { Err(lost.to_string()) }
     });
     second.signal(Signal::CONT);
-    eventually("the sweep ends", DEADLINE * 2, || {
-        let ended = place.number("SELECT count(*) FROM sweep WHERE state = 'ended'");
-        if ended == 1 { Ok(()) } else { Err(format!("{} done", site.done())) }
-    });
+    site.ended(1);
     assert_eq!(site.done(), 14);
     for worker in [first, second] {
         worker.signal(Signal::TERM);
@@ -144,17 +149,11 @@ fn sweeps_share_the_workers_and_one_can_be_cancelled() {
         if rows == [[1, 1], [2, 1]] { Ok(()) } else { Err(format!("{rows:?}")) }
     });
     place.gramwise(&["cancel", "1", "--coordinator", &site.url]).expect(0);
-    eventually("the first sweep is over", DEADLINE, || {
-        let ended = place.number("SELECT count(*) FROM sweep WHERE state = 'ended'");
-        if ended == 1 { Ok(()) } else { Err(ended.to_string()) }
-    });
+    site.ended(1);
     let unknown = place.gramwise(&["cancel", "9", "--coordinator", &site.url]).expect(2);
     assert!(unknown.stderr.contains('9'), "{unknown}");
     place.write("go", "");
-    eventually("the second sweep is over", DEADLINE, || {
-        let ended = place.number("SELECT count(*) FROM sweep WHERE state = 'ended'");
-        if ended == 2 { Ok(()) } else { Err(ended.to_string()) }
-    });
+    site.ended(2);
     assert_eq!(place.number("SELECT count(*) FROM trial WHERE sweep = 2 AND state = 'completed'"), 3);
     for process in [first, second, coordinator] {
         process.signal(Signal::TERM);
@@ -172,4 +171,36 @@ fn what_others_could_reach_is_refused() {
     assert!(place.names().is_empty(), "nothing is created");
     let wrong = place.gramwise(&["cancel", "1", "--coordinator", "not an address"]).expect(2);
     assert!(wrong.stderr.contains("is no address of a coordinator"), "{wrong}");
+}
+
+#[test]
+fn a_worker_ends_also_when_nobody_is_left_to_tell() {
+    let site = Site::new();
+    let place = &site.place;
+    Sweep::default().noting_pids(place).held(place, 1).write(place);
+    let (coordinator, worker) = (site.serve(), site.worker("one"));
+    place.gramwise(&["submit", "sweep.yaml", "--coordinator", &site.url]).expect(0);
+    eventually("a trial has started", DEADLINE, || {
+        noted(place).pop_first().map(drop).ok_or_else(|| "none".to_owned())
+    });
+    coordinator.signal(Signal::TERM);
+    coordinator.wait().expect(0);
+    worker.signal(Signal::TERM);
+    worker.wait().expect(0);
+    all_gone(place).unwrap();
+    assert_eq!(
+        place.path("one/workers").read_dir().unwrap().count(),
+        1,
+        "its journal keeps what it could not tell"
+    );
+    // The next worker tells it.
+    place.write("go", "");
+    let (coordinator, worker) = (site.serve(), site.worker("one"));
+    site.ended(1);
+    for process in [worker, coordinator] {
+        process.signal(Signal::TERM);
+        process.wait().expect(0);
+    }
+    assert_eq!(place.path("one/workers").read_dir().unwrap().count(), 0);
+    assert_balanced(place);
 }

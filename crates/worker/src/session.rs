@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gramwise_meter::{ConsumerId, HostSnapshot, MeterHandle};
 use gramwise_model::AttemptId;
@@ -26,6 +26,8 @@ use crate::supervise::{self, News, Surroundings, Wish};
 
 /// Totals are told at least this often: the heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A worker that leaves tries for so long to tell its last report; after that its journal keeps it for the next life.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// News are gathered this long before they are told, so that fast trials do not make a report for each step.
 const GATHER: Duration = Duration::from_millis(10);
 /// The pause before a call that found nobody is tried again.
@@ -93,6 +95,8 @@ struct Session {
     telling: bool,
     stage: Stage,
     failure: Option<Error>,
+    /// When its last report did not come through for the first time.
+    leaving_since: Option<Instant>,
     /// `None` where it cannot be written.
     journal: Option<Arc<Mutex<Journal>>>,
 }
@@ -160,6 +164,7 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         telling: false,
         stage: Stage::Working,
         failure: None,
+        leaving_since: None,
         journal: journal.map(|journal| Arc::new(Mutex::new(journal))),
     };
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -398,7 +403,11 @@ impl Session {
             Ok(reply) => reply,
             // Before the first answered call for work the coordinator does not know this worker.
             Err(status) if is_transient(&status) || status.code() == Code::NotFound => {
-                if report.leaving && status.code() == Code::NotFound {
+                let since = *self.leaving_since.get_or_insert_with(Instant::now);
+                let is_hopeless = status.code() == Code::NotFound || since.elapsed() > GOODBYE;
+                if !report.leaving {
+                    self.leaving_since = None;
+                } else if is_hopeless {
                     self.stage = Stage::Left;
                 }
                 return Ok(());
