@@ -204,3 +204,44 @@ fn a_worker_ends_also_when_nobody_is_left_to_tell() {
     assert_eq!(place.path("one/workers").read_dir().unwrap().count(), 0);
     assert_balanced(place);
 }
+
+#[test]
+fn who_does_not_hold_the_token_changes_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new();
+    let place = &site.place;
+    Sweep::default().write(place);
+    let missing = place.gramwise(&["submit", "sweep.yaml", "--coordinator", &site.url]).expect(2);
+    assert!(
+        missing.stderr.contains("sweeps.token: ")
+            && missing.stderr.contains("hint: `gramwise serve` makes it"),
+        "{missing}"
+    );
+    let coordinator = site.serve();
+    let mode = place.path("sweeps.token").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for its user alone");
+    place.write("other.token", &"a".repeat(64));
+    place.write("short.token", "a\n");
+    let other = ["--coordinator", &site.url, "--token-file", "other.token"];
+    for command in
+        [&["submit", "sweep.yaml"][..], &["cancel", "1"], &["worker", "--no-gpu", "--files", "one"]]
+    {
+        let refused = place.gramwise(&[command, &other].concat()).expect(4);
+        assert!(refused.stderr.contains("this is not the coordinator's token"), "{refused}");
+        assert!(!refused.stderr.contains("aaaa"), "{refused}");
+    }
+    let short = place
+        .gramwise(&["submit", "sweep.yaml", "--coordinator", &site.url, "--token-file", "short.token"])
+        .expect(2);
+    assert!(short.stderr.contains("a token has 32 to 256 letters"), "{short}");
+    assert_eq!(place.number("SELECT count(*) FROM journal"), 0);
+    place.gramwise(&["submit", "sweep.yaml", "--coordinator", &site.url]).expect(0);
+    coordinator.signal(Signal::TERM);
+    coordinator.wait().expect(0);
+    let secret = place.text("sweeps.token").trim().to_owned();
+    let database = std::fs::read(place.database()).unwrap();
+    assert!(
+        !database.windows(secret.len()).any(|window| window == secret.as_bytes()),
+        "it is not in the database"
+    );
+}

@@ -208,6 +208,16 @@ pub(crate) struct CoordinatorArg {
     /// The coordinator's address.
     #[arg(long, env = "GRAMWISE_COORDINATOR", value_name = "URL", default_value = "http://127.0.0.1:7117")]
     pub(crate) coordinator: String,
+    #[command(flatten)]
+    pub(crate) token: TokenArg,
+}
+
+/// Where the coordinator's token is.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArg {
+    /// The file with the coordinator's token, which `serve` makes [default: beside the database, `.token` for its ending].
+    #[arg(long, env = "GRAMWISE_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// What `serve` takes.
@@ -219,6 +229,8 @@ pub(crate) struct ServeArgs {
     /// A worker that is not heard of for so long loses its trials to others.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(crate) lease: std::time::Duration,
+    #[command(flatten)]
+    pub(crate) token: TokenArg,
     #[command(flatten)]
     pub(crate) grid: GridArgs,
     /// The time from one look at the grid's intensity to the next.

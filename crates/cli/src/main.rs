@@ -10,6 +10,7 @@ mod exit;
 mod output;
 mod progress;
 mod sweep_file;
+mod token;
 
 use std::process::ExitCode;
 

@@ -14,12 +14,14 @@ use std::time::Duration;
 use gramwise_carbon::CarbonFactors;
 use gramwise_model::{SweepId, SweepSpec};
 use gramwise_store::Journal;
+use gramwise_wire::token::{Guard, Token};
 use gramwise_wire::v1::sweeps_server::SweepsServer;
 use gramwise_wire::v1::work_server::WorkServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
 
 use driver::{Driver, DriverHandle};
 pub use driver::{Error, Sweeps};
@@ -42,7 +44,7 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Starts on a listener. Sweeps to resume are replayed from the journal; a worker that is not heard of for `lease` loses what it
+    /// Starts on a listener, for all who show the token. Sweeps to resume are replayed from the journal; a worker that is not heard of for `lease` loses what it
     /// held: it is interrupted, its grams move to `lost`, its trials wait to be run again.
     pub fn start(
         journal: Journal,
@@ -50,6 +52,7 @@ impl Coordinator {
         listener: TcpListener,
         grid: Grid,
         lease: Duration,
+        token: Token,
     ) -> Result<Self, Error> {
         let address = listener.local_addr().map_err(Error::Socket)?;
         let (driver, resumed, thread) = Driver::start(journal, sweeps, lease)?;
@@ -64,8 +67,11 @@ impl Coordinator {
         let service = service::Service::new(driver.clone(), feed.clone());
         let stopped = stop.clone().cancelled_owned();
         let server = tonic::transport::Server::builder()
-            .add_service(SweepsServer::new(service.clone()))
-            .add_service(WorkServer::new(service).max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE))
+            .add_service(SweepsServer::with_interceptor(service.clone(), Guard(token.clone())))
+            .add_service(InterceptedService::new(
+                WorkServer::new(service).max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE),
+                Guard(token),
+            ))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped);
         Ok(Self { address, driver, feed, thread, server: tokio::spawn(server), stop })
     }

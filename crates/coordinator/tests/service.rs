@@ -7,12 +7,14 @@ use std::time::Duration;
 use gramwise_coordinator::{Coordinator, Grid, Sweeps};
 use gramwise_search::LEASE;
 use gramwise_store::{Journal, Reader};
+use gramwise_wire::token::{Bearer, Token};
 use gramwise_wire::v1;
 use gramwise_wire::v1::lease_reply::Answer;
 use gramwise_wire::v1::sweeps_client::SweepsClient;
 use gramwise_wire::v1::work_client::WorkClient;
 use tokio::net::TcpListener;
 use tonic::Code;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 const YAML: &str = "
@@ -26,8 +28,8 @@ budget: {trials: 2}
 
 struct Running {
     coordinator: Coordinator,
-    sweeps: SweepsClient<Channel>,
-    work: WorkClient<Channel>,
+    sweeps: SweepsClient<InterceptedService<Channel, Bearer>>,
+    work: WorkClient<InterceptedService<Channel, Bearer>>,
     folder: tempfile::TempDir,
 }
 
@@ -37,11 +39,16 @@ async fn start() -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = gramwise_grid::Client::new(gramwise_grid::Keys::default(), None, None);
     let grid = Grid { client, every: Duration::from_secs(300) };
-    let coordinator = Coordinator::start(journal, Sweeps::One(None), listener, grid, LEASE).unwrap();
+    let coordinator = Coordinator::start(journal, Sweeps::One(None), listener, grid, LEASE, token()).unwrap();
     let address = format!("http://{}", coordinator.address());
-    let sweeps = SweepsClient::connect(address.clone()).await.unwrap();
-    let work = WorkClient::connect(address).await.unwrap();
+    let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+    let sweeps = SweepsClient::with_interceptor(channel.clone(), Bearer(token()));
+    let work = WorkClient::with_interceptor(channel, Bearer(token()));
     Running { coordinator, sweeps, work, folder }
+}
+
+fn token() -> Token {
+    Token::from_random([7; 32])
 }
 
 fn question(request: u64) -> v1::LeaseRequest {

@@ -4,6 +4,7 @@
 //! types, once, at the door: what it returns is legal, and what is not legal is a [`Malformed`] that names the field.
 
 pub mod convert;
+pub mod token;
 
 pub use convert::Malformed;
 

@@ -7,17 +7,15 @@ use gramwise_carbon::Energy;
 use gramwise_meter::{ConsumerId, Ending, HostSnapshot, MeterHandle};
 use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
 use gramwise_wire::convert::report_to_wire;
-use gramwise_wire::v1::work_client::WorkClient;
 use tonic::Code;
-use tonic::transport::Channel;
 
-use crate::Options;
 use crate::environment::Files;
 use crate::journal::{Earlier, Record};
 use crate::outbox::HostTotals;
 use crate::session::is_transient;
 use crate::shim::Exit;
 use crate::supervise::SHIM_SLACK;
+use crate::{Client, Options};
 
 const POLL: Duration = Duration::from_millis(100);
 /// The pause before a call that found nobody is tried again.
@@ -25,7 +23,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Settles all lives of workers that ended without a goodbye. What a coordinator does not know (it serves another sweep) stays for
 /// one that does.
-pub(crate) async fn settle(options: &Options, meter: &MeterHandle, client: &mut WorkClient<Channel>) {
+pub(crate) async fn settle(options: &Options, meter: &MeterHandle, client: &mut Client) {
     for life in Earlier::all(&options.files, &meter.inventory().hostname) {
         gone(&life.record, options.grace + SHIM_SLACK).await;
         let (reply, settled) = tokio::sync::oneshot::channel();
@@ -42,7 +40,8 @@ pub(crate) async fn settle(options: &Options, meter: &MeterHandle, client: &mut 
         };
         match told {
             Ok(_) => life.forget(),
-            Err(status) if status.code() == Code::NotFound => {
+            // Another sweep's, or another coordinator's.
+            Err(status) if matches!(status.code(), Code::NotFound | Code::Unauthenticated) => {
                 tracing::debug!(
                     worker = life.record.worker.0,
                     "an earlier worker of another sweep: left as it is"

@@ -23,6 +23,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gramwise_meter::{HostSnapshot, MeterHandle};
+use gramwise_wire::token::{Bearer, Token};
+use gramwise_wire::v1::work_client::WorkClient;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
 pub use cgroup::finding as cgroup_finding;
 pub use session::{Error, run};
@@ -34,11 +38,16 @@ async fn snapshot(meter: &MeterHandle) -> Option<HostSnapshot> {
     answer.await.ok()
 }
 
+/// The way to a coordinator, with its token.
+pub(crate) type Client = WorkClient<InterceptedService<Channel, Bearer>>;
+
 /// How a worker works.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where the coordinator is, as `http://host:port`.
     pub coordinator: String,
+    /// What it lets in.
+    pub token: Token,
     /// This life's name: host and something that no other life has.
     pub name: gramwise_model::WorkerId,
     /// Trials at once; `None`: as many as GPUs, or CPU cores, allow.

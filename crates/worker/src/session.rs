@@ -8,6 +8,7 @@ use gramwise_meter::{ConsumerId, HostSnapshot, MeterHandle};
 use gramwise_model::AttemptId;
 use gramwise_model::work::{Assignment, AttemptEnd, EndKind, Instruction, Plan, Report};
 use gramwise_wire::convert::{Malformed, assignment_from_wire, instructions_from_wire, report_to_wire};
+use gramwise_wire::token::Bearer;
 use gramwise_wire::v1;
 use gramwise_wire::v1::lease_reply::Answer;
 use gramwise_wire::v1::work_client::WorkClient;
@@ -15,14 +16,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
-use crate::Options;
 use crate::cgroup;
 use crate::farewell;
 use crate::journal::{Journal, Record};
 use crate::outbox::Outbox;
 use crate::supervise::{self, News, Surroundings, Wish};
+use crate::{Client, Options};
 
 /// Totals are told at least this often: the heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -49,6 +50,9 @@ pub enum Error {
     /// The coordinator refused for good.
     #[error("the coordinator refused: {0}")]
     Refused(String),
+    /// The token is not the coordinator's.
+    #[error("{0}")]
+    Token(String),
     /// The coordinator broke the protocol.
     #[error("the coordinator sent a malformed message: {0}")]
     Malformed(#[from] Malformed),
@@ -76,7 +80,7 @@ enum Event {
 struct Session {
     options: Arc<Options>,
     meter: MeterHandle,
-    client: WorkClient<Channel>,
+    client: Client,
     outbox: Outbox,
     events: mpsc::Sender<Event>,
     tasks: JoinSet<()>,
@@ -128,8 +132,9 @@ enum Setup {
 pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationToken) -> Result<(), Error> {
     let bad_address = |source| Error::Address { address: options.coordinator.clone(), source };
     let endpoint = Endpoint::from_shared(options.coordinator.clone()).map_err(bad_address)?;
-    let mut client =
-        WorkClient::new(endpoint.connect_lazy()).max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE);
+    let mut client: Client =
+        WorkClient::with_interceptor(endpoint.connect_lazy(), Bearer(options.token.clone()))
+            .max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE);
     tokio::select! {
         () = farewell::settle(&options, &meter, &mut client) => {}
         () = interrupt.cancelled() => return Ok(()),
@@ -304,7 +309,7 @@ impl Session {
             Ok(Answer::Assignment(assignment)) => self.assigned(assignment_from_wire(assignment)?),
             Ok(Answer::Ended(_)) => self.stage = self.stage.max(Stage::Ended),
             Ok(Answer::Wait(_)) => {}
-            Err(status) => self.fail(Error::Refused(status.message().to_owned())),
+            Err(status) => self.fail(refused(&status)),
         }
         Ok(())
     }
@@ -416,7 +421,7 @@ impl Session {
                 if report.leaving {
                     self.stage = Stage::Left;
                 }
-                self.fail(Error::Refused(status.message().to_owned()));
+                self.fail(refused(&status));
                 return Ok(());
             }
         };
@@ -500,6 +505,11 @@ pub(crate) fn is_transient(status: &tonic::Status) -> bool {
             | Code::Unauthenticated
             | Code::PermissionDenied
     )
+}
+
+fn refused(status: &tonic::Status) -> Error {
+    let why = status.message().to_owned();
+    if status.code() == Code::Unauthenticated { Error::Token(why) } else { Error::Refused(why) }
 }
 
 /// A reading is in the journal before it is told.

@@ -23,6 +23,7 @@ use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::output::print;
 use crate::progress::Progress;
+use crate::token;
 
 /// Runs a sweep to its end, or until Ctrl-C; then the same command resumes it.
 pub(super) fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
@@ -71,7 +72,10 @@ impl Work<'_> {
         let listener =
             TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
         let grid = Grid { client: grid::client(&self.args.grid), every: self.args.intensity_every };
-        let coordinator = Coordinator::start(journal, Sweeps::One(self.resumed), listener, grid, LEASE)?;
+        // Others on this machine can reach the port as well.
+        let token = token::random()?;
+        let coordinator =
+            Coordinator::start(journal, Sweeps::One(self.resumed), listener, grid, LEASE, token.clone())?;
         let sweep = match self.resumed {
             Some(sweep) => sweep,
             None => self.submit(&coordinator).await?,
@@ -81,6 +85,7 @@ impl Work<'_> {
         let watching = tokio::spawn(interrupted(interrupt.clone()));
         let options = Options {
             coordinator: format!("http://{}", coordinator.address()),
+            token,
             name: worker_name(&meter.inventory().hostname),
             slots: self.args.slots,
             files: database::files(self.path)?,
@@ -161,7 +166,7 @@ pub(super) fn failed_as(error: &gramwise_worker::Error) -> Exit {
     match error {
         Error::Setup(_) => Exit::SweepFailed,
         Error::Address { .. } => Exit::NoCoordinator,
-        Error::Refused(_) => Exit::Refused,
+        Error::Refused(_) | Error::Token(_) => Exit::Refused,
         Error::Malformed(_) | Error::Meter => Exit::Internal,
     }
 }

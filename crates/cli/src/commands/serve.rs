@@ -10,6 +10,7 @@ use super::{grid, run};
 use crate::args::{Common, ServeArgs};
 use crate::database;
 use crate::exit::{Exit, Failure};
+use crate::token;
 
 /// Serves until it is told to end. Sweeps that have not ended are taken up again, and workers that still run them go on.
 pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
@@ -23,6 +24,7 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
     }
     let path = database::path(common)?;
     let journal = Journal::open(&path)?;
+    let token = token::kept(common, &args.token)?;
     let runtime = run::runtime()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await.map_err(|error| {
@@ -30,7 +32,7 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
             Failure::error(Exit::WrongInput, format!("cannot listen on {}: {error}\nhint: {hint}", args.listen))
         })?;
         let grid = Grid { client: grid::client(&args.grid), every: args.intensity_every };
-        let coordinator = Coordinator::start(journal, Sweeps::All, listener, grid, args.lease)?;
+        let coordinator = Coordinator::start(journal, Sweeps::All, listener, grid, args.lease, token)?;
         let url = format!("http://{}", coordinator.address());
         if !common.quiet {
             eprintln!("serving {} on {url}", path.display());

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use gramwise_wire::token::Bearer;
 use gramwise_wire::v1::sweeps_client::SweepsClient;
 use gramwise_wire::v1::{EndRequest, SubmitRequest};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -11,13 +13,16 @@ use super::{check, run};
 use crate::args::{Common, CoordinatorArg};
 use crate::exit::{Exit, Failure};
 use crate::output::print;
+use crate::token;
+
+type Client = SweepsClient<InterceptedService<Channel, Bearer>>;
 
 /// Hands a sweep over; prints its number.
 pub(super) fn submit(common: &Common, file: &Path, coordinator: &CoordinatorArg) -> anyhow::Result<Exit> {
     check::read(file, common.quiet)?;
     let yaml = std::fs::read_to_string(file)?;
     run::runtime()?.block_on(async {
-        let mut client = client(coordinator).await?;
+        let mut client = client(common, coordinator).await?;
         let asked = SubmitRequest { yaml, by: run::whoami() };
         let sweep = client.submit(asked).await.map_err(|status| refused(&status))?.into_inner().sweep;
         print(&format!("{sweep}\n"))?;
@@ -31,7 +36,7 @@ pub(super) fn submit(common: &Common, file: &Path, coordinator: &CoordinatorArg)
 /// Ends a sweep.
 pub(super) fn cancel(common: &Common, sweep: u32, coordinator: &CoordinatorArg) -> anyhow::Result<Exit> {
     run::runtime()?.block_on(async {
-        let mut client = client(coordinator).await?;
+        let mut client = client(common, coordinator).await?;
         let why = format!("cancelled by {}", run::whoami());
         client.end(EndRequest { sweep, why }).await.map_err(|status| refused(&status))?;
         if !common.quiet {
@@ -41,7 +46,7 @@ pub(super) fn cancel(common: &Common, sweep: u32, coordinator: &CoordinatorArg) 
     })
 }
 
-async fn client(coordinator: &CoordinatorArg) -> anyhow::Result<SweepsClient<Channel>> {
+async fn client(common: &Common, coordinator: &CoordinatorArg) -> anyhow::Result<Client> {
     let url = &coordinator.coordinator;
     let unusable = |error: tonic::transport::Error| {
         Failure::error(
@@ -50,13 +55,14 @@ async fn client(coordinator: &CoordinatorArg) -> anyhow::Result<SweepsClient<Cha
         )
     };
     let endpoint = Endpoint::from_shared(url.clone()).map_err(unusable)?;
+    let token = token::shown(common, &coordinator.token)?;
     let channel = endpoint.connect().await.map_err(|_| {
         Failure::error(
             Exit::NoCoordinator,
             format!("no coordinator answers at {url}\nhint: `gramwise serve` starts one"),
         )
     })?;
-    Ok(SweepsClient::new(channel))
+    Ok(SweepsClient::with_interceptor(channel, Bearer(token)))
 }
 
 fn refused(status: &Status) -> anyhow::Error {

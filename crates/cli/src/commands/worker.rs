@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{doctor, run};
 use crate::args::{Common, WorkerArgs};
 use crate::exit::{Exit, Failure};
+use crate::token;
 
 /// The pause after a coordinator refused: it may be another one meanwhile.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,6 +29,7 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
     let files = std::path::absolute(&files).context("cannot find the current directory")?;
     std::fs::create_dir_all(&files).with_context(|| format!("cannot create {}", files.display()))?;
     let url = &args.coordinator.coordinator;
+    let token = token::shown(common, &args.coordinator.token)?;
     let say = |text: &str| {
         if !common.quiet {
             eprintln!("{text}");
@@ -44,6 +46,7 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
             let meter = MeterThread::spawn(meter).context("cannot start the meter")?;
             let options = Options {
                 coordinator: url.clone(),
+                token: token.clone(),
                 name,
                 slots: args.slots,
                 files: files.clone(),
