@@ -99,7 +99,11 @@ fn after_kill_9_the_same_command_goes_on() {
     // Nobody was left to tell them; they end because their worker is gone.
     eventually("the trials of a killed run end", DEADLINE, || all_gone(&place));
     assert_eq!(count(&place, "running"), 2, "the database could not be told");
+    std::thread::sleep(std::time::Duration::from_secs(2));
     resumes(&place);
+    let after = "SELECT max(a.ended_at_ms - h.heard_at_ms) FROM attempt a JOIN host h ON h.worker = a.worker
+                 WHERE a.trial IN (4, 5) AND a.number = 1";
+    assert_eq!(place.number(after), 0, "nobody held anything while nobody ran it");
     assert_eq!(place.json(&["report"])["attempts"]["lost"], 2);
 }
 

@@ -244,13 +244,14 @@ impl Driver {
             news: false,
             fitting: false,
         };
+        // Given up first: what they held ended when they were last heard of, not now.
+        if matches!(sweeps, Sweeps::One(_)) {
+            driver.give_up_workers()?;
+        }
         for sweep in &resume {
             driver.carry_out(&Command::Resume { sweep: *sweep })?;
         }
-        match sweeps {
-            Sweeps::One(_) => driver.give_up_workers()?,
-            Sweeps::All => driver.commit()?,
-        }
+        driver.commit()?;
         let spec = |sweep: &SweepId| Some((*sweep, driver.state.sweep(*sweep)?.spec.clone()));
         let resumed = resume.iter().filter_map(spec).collect();
         let (inbox, messages) = tokio::sync::mpsc::channel(INBOX);
@@ -269,7 +270,7 @@ impl Driver {
         for worker in left {
             self.carry_out(&Command::WorkerGone { worker })?;
         }
-        self.commit()
+        Ok(())
     }
 
     /// The loop. `runtime` gives the thread a channel with a time limit; nothing else runs on it.
