@@ -38,14 +38,19 @@ fn what_is_killed_is_told_by_the_next_life() {
     for seed in 0..campaign() {
         for whom in [Whom::Run, Whom::Coordinator, Whom::Worker, Whom::Trial] {
             // Moments that spread evenly however many there are.
-            killed_at(FROM + 0.2 + 2.8 * (seed as f64 * 0.618_034).fract(), whom);
+            let moment = FROM + 0.2 + 2.8 * (seed as f64 * 0.618_034).fract();
+            // A busy machine may be late for the script: then it is played again.
+            assert!(
+                (0..5).any(|_| killed_at(moment, whom)),
+                "too slow a machine: no trial began within {FROM} s"
+            );
         }
     }
 }
 
-/// A trial on a GPU that draws power until the moment of the kill and nothing afterwards.
+/// A trial on a GPU that draws power until the moment of the kill and nothing afterwards. `false` if it began too late for that.
 #[expect(clippy::print_stdout, reason = "what was lost, for who runs the campaign with --nocapture")]
-fn killed_at(moment: f64, whom: Whom) {
+fn killed_at(moment: f64, whom: Whom) -> bool {
     let site = Site::new();
     let place = &site.place;
     let script = format!(
@@ -70,8 +75,14 @@ fn killed_at(moment: f64, whom: Whom) {
     eventually("the trial runs", DEADLINE, || {
         if noted(place).is_empty() { Err("not yet".to_owned()) } else { Ok(()) }
     });
-    let late = since(began).as_secs_f64();
-    assert!(late < FROM, "too slow a machine: the trial began after {late:.1} s");
+    if since(began).as_secs_f64() >= FROM {
+        println!("{whom:?}: the trial began after {:.1} s", since(began).as_secs_f64());
+        for process in std::iter::once(victim).chain(others) {
+            process.signal(Signal::TERM);
+            process.wait();
+        }
+        return false;
+    }
     std::thread::sleep(Duration::from_secs_f64(moment).saturating_sub(since(began)));
     let back = if whom == Whom::Trial {
         let (pid, _) = noted(place).into_values().flatten().find(|(_, role)| role == "trial").unwrap();
@@ -117,4 +128,5 @@ fn killed_at(moment: f64, whom: Whom) {
         Whom::Coordinator | Whom::Trial => 0.01,
     };
     assert!(lost <= allowed, "{whom:?} killed at {moment} s: {booked} J were booked of {truth} J");
+    true
 }
