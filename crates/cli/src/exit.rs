@@ -51,6 +51,9 @@ pub(crate) fn of(error: &anyhow::Error) -> Exit {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.exit;
     }
+    if error.downcast_ref::<gramwise_meter::ProbeError>().is_some() {
+        return Exit::WrongInput;
+    }
     match error.downcast_ref::<Store>() {
         Some(Store::Missing(_) | Store::File { .. }) => Exit::WrongInput,
         Some(Store::InUse(_) | Store::Foreign(_) | Store::Newer { .. }) => Exit::Refused,

@@ -73,7 +73,7 @@ impl Client {
             let mut news = false;
             while at < end && problem.is_none() {
                 let until = end.min(at + longest(source.publisher));
-                match self.ask(source, at, until) {
+                match self.ask(source, at, until).and_then(|readings| credible(source.publisher, readings)) {
                     Ok(readings) => {
                         known.add(&readings, now);
                         news |= !readings.is_empty();
@@ -104,6 +104,20 @@ impl Client {
                 watttime::fetch(&self.agent, base, account, (&source.region, source.signal), (from, to))
             }
         }
+    }
+}
+
+/// Above any grid: a coal plant emits about 1,000 g/kWh.
+const MOST_G_PER_KWH: f64 = 5_000.0;
+
+/// Refuses what no grid can be. One figure that is taken for true, and is not, would be in sums for ever.
+fn credible(publisher: Publisher, readings: Vec<Reading>) -> Result<Vec<Reading>, Error> {
+    match readings.iter().find(|reading| reading.intensity.get() > MOST_G_PER_KWH) {
+        Some(odd) => Err(Error::Malformed {
+            publisher,
+            what: format!("{} g/kWh, more than any grid emits", odd.intensity.get()),
+        }),
+        None => Ok(readings),
     }
 }
 

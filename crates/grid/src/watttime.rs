@@ -70,6 +70,9 @@ pub(crate) fn fetch(
         return Err(malformed(format!("units `{units}` where `lbs_co2_per_mwh` was expected")));
     }
     let period = answer.meta.and_then(|meta| meta.data_point_period_seconds).unwrap_or(PERIOD_S);
+    if !(1..=86_400).contains(&period) {
+        return Err(malformed(format!("a period of {period} s")));
+    }
     let readings = answer.data.iter().filter_map(|point| {
         let pounds = point.value?;
         let reading = || {

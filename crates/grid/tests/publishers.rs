@@ -193,6 +193,13 @@ fn whatever_is_answered_there_is_an_error_and_no_reading() {
             ),
             |error| matches!(error, Error::Malformed { .. }),
         ),
+        (
+            json(
+                r#"{"data":[{"from":"2023-03-14T04:00Z","to":"2023-03-14T04:30Z","intensity":{"forecast":1,"actual":1e300},
+                 "datetime":"2023-03-14T04:00Z","carbonIntensity":1e300,"point_time":"2023-03-14T04:00Z","value":1e300}],"token":"t"}"#,
+            ),
+            |error| matches!(error, Error::Malformed { .. }),
+        ),
         (Answer::Raw(b"SSH-2.0-OpenSSH\r\n"), |error| matches!(error, Error::Unreachable { .. })),
         (Answer::Raw(b""), |error| matches!(error, Error::Unreachable { .. })),
         (Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"), |error| {

@@ -13,6 +13,8 @@ use crate::handover::{GaugeLeft, Hole};
 const SHORTEST_MEAN: Duration = Duration::from_millis(200);
 /// Between two powers further apart than this, the power is not known: five periods of the meter's thread.
 const LONGEST_TRAPEZOID: Duration = Duration::from_secs(5);
+/// A device that cannot be read for so long is taken to be gone.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A device that is gone is taken to go on as before for so long; then its work has ended and it idles.
 const LAST_WORK: Duration = Duration::from_secs(60);
 
@@ -99,11 +101,12 @@ impl Gauge {
         match answer {
             Ok(Raw::Counter(raw)) => Some(self.by_counter(raw, at)),
             Ok(Raw::Power(power)) => Some(self.by_power(power, at)),
-            Err(ReadError::Retry(why)) => {
+            // What fails for so long does not come back with the next reading: what it burns is estimated, and settled if it does.
+            Err(ReadError::Retry(why)) if self.known_to.is_none_or(|then| at.since(then) <= PATIENCE) => {
                 tracing::debug!(device = self.device.name(), why, "reading failed");
                 None
             }
-            Err(ReadError::Gone(why) | ReadError::Fatal(why)) => {
+            Err(ReadError::Gone(why) | ReadError::Fatal(why) | ReadError::Retry(why)) => {
                 let device = self.device.name();
                 tracing::warn!(device, why, "no more readings: energy is estimated from here on");
                 self.gone = Some(self.known_to.unwrap_or(at));

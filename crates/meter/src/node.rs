@@ -18,6 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::device::{Device, Raw, ReadError};
 
+/// No node draws more: what says so is no power.
+const MOST: Watts = Watts::new(1e6);
 /// What a gap is filled with if no power was seen before it: a small server.
 const USUAL: Watts = Watts::new(200.0);
 /// A command is run again so long after it ended.
@@ -121,7 +123,7 @@ fn microwatts(file: &Path) -> Result<f64, ReadError> {
         std::io::ErrorKind::NotFound => ReadError::Gone(error.to_string()),
         _ => ReadError::Retry(error.to_string()),
     })?;
-    let value = text.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+    let value = text.trim().parse::<f64>().ok().filter(|value| (0.0..=MOST.get() * 1e6).contains(value));
     value.ok_or_else(|| ReadError::Retry(format!("`{}` is no power", text.trim())))
 }
 
@@ -194,7 +196,7 @@ impl Device for Exec {
     }
 
     fn max_power(&self) -> Option<Watts> {
-        None
+        Some(MOST)
     }
 
     fn usual_power(&self) -> Watts {
@@ -243,7 +245,7 @@ fn parse(text: &str) -> Result<Raw, String> {
     let found = || {
         format!("`{}`, which holds no watts and no joules", text.trim().chars().take(60).collect::<String>())
     };
-    let watts = |value: f64| (value.is_finite() && value >= 0.0).then(|| Raw::Power(Watts::new(value)));
+    let watts = |value: f64| (0.0..=MOST.get()).contains(&value).then(|| Raw::Power(Watts::new(value)));
     if text.trim_start().starts_with('{') {
         let document: serde_json::Value =
             serde_json::from_str(text).map_err(|error| format!("broken JSON ({error})"))?;
@@ -264,7 +266,8 @@ fn parse(text: &str) -> Result<Raw, String> {
     let mut answers = pairs.filter_map(|(value, unit)| {
         match unit.trim_end_matches([',', ';', '.']).to_ascii_lowercase().as_str() {
             "w" | "watt" | "watts" => watts(value),
-            "j" | "joule" | "joules" if value.is_finite() && value >= 0.0 => {
+            // Below what a counter of microjoules holds.
+            "j" | "joule" | "joules" if (0.0..1e12).contains(&value) => {
                 Some(Raw::Counter(Joules::new(value).to_exact().get()))
             }
             _ => None,
@@ -292,6 +295,8 @@ mod tests {
             "",
             "no answer",
             "-5",
+            "1e13",
+            "1e300 J",
             "NaN",
             "12 apples",
             r#"{"PowerControl": []}"#,

@@ -65,11 +65,29 @@ impl Profile {
     /// Reads a file; `Ok(None)` where there is none.
     pub fn read(path: &Path) -> Result<Option<Self>, String> {
         match fs::read_to_string(path) {
-            Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
-                format!("{}: {error}\nhint: `gramwise calibrate` writes it anew", path.display())
-            }),
+            Ok(text) => serde_json::from_str(&text)
+                .map_err(|error| error.to_string())
+                .and_then(Self::checked)
+                .map(Some)
+                .map_err(|what| {
+                    format!("{}: {what}\nhint: `gramwise calibrate` writes it anew", path.display())
+                }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        }
+    }
+
+    /// What no machine can be is no calibration.
+    fn checked(self) -> Result<Self, String> {
+        let odd = self.idle_w.iter().find(|(_, idle)| !(0.0..=1e5).contains(&idle.get()));
+        if let Some((name, idle)) = odd {
+            return Err(format!("{name} draws {} W when nothing runs", idle.get()));
+        }
+        match self.node {
+            Some(node) if !(-1e5..=1e5).contains(&node.base_w) || !(0.0..=100.0).contains(&node.factor) => {
+                Err(format!("a node of {} W + {} x components", node.base_w, node.factor))
+            }
+            Some(_) | None => Ok(self),
         }
     }
 
@@ -118,6 +136,10 @@ mod tests {
         };
         profile.write(&path).unwrap();
         assert_eq!(Profile::read(&path), Ok(Some(profile)));
+        let odd =
+            Profile { idle_w: [("package-0".to_owned(), Watts::new(-3.0))].into(), ..Profile::default() };
+        odd.write(&path).unwrap();
+        assert!(Profile::read(&path).unwrap_err().contains("package-0 draws -3 W"));
         fs::write(&path, "{\"hostname\": 3}").unwrap();
         assert!(Profile::read(&path).unwrap_err().contains("gramwise calibrate"));
     }

@@ -187,7 +187,7 @@ impl IntensityFrom {
     /// Reads a publisher (`uk`, `electricity-maps:DE`, `watttime:CAISO_NORTH`) or a file (whatever ends in `.csv` or has a `/`). A
     /// publisher's region that is not stated is `zone`.
     pub fn parse(text: &str, zone: Option<&str>) -> Result<Self, UnknownSource> {
-        if text.contains('/') || text.to_ascii_lowercase().ends_with(".csv") {
+        if !text.contains("://") && text.contains('/') || text.to_ascii_lowercase().ends_with(".csv") {
             return Ok(Self::File(text.into()));
         }
         Source::parse(text, zone).map(Self::Publisher)

@@ -99,7 +99,9 @@ impl Grid {
         } else {
             String::new()
         };
-        format!("{zone} {figure} g/kWh on average{range}, {what} ({source}; {basis})")
+        // A publisher's figures are of its own region, named by the source.
+        let zone = if self.zone_stated { format!("{zone} ") } else { String::new() };
+        format!("{zone}{figure} g/kWh on average{range}, {what} ({source}; {basis})")
     }
 }
 
@@ -139,7 +141,7 @@ pub(crate) fn say(screen: &mut Screen, grids: &[Grid], hint: &str) {
             screen.more(&words);
         }
     }
-    if grids.iter().any(|grid| !grid.zone_stated) {
+    if grids.iter().any(|grid| !grid.zone_stated && grid.kind == IntensityKind::Yearly) {
         screen.more("no zone was stated, so the world's mean was used");
         screen.hint(hint);
     }

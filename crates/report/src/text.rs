@@ -234,8 +234,7 @@ fn pruning(screen: &mut Screen, report: &Report) {
 
 fn accounts(report: &Report, terminal: Terminal) -> String {
     let row = |name: &str, energy_uj: u64, co2e_g: f64, quality: String| {
-        let part =
-            if name == "total" { String::new() } else { share(energy_uj as f64, report.energy_uj as f64) };
+        let part = if name == "total" { String::new() } else { share(co2e_g, report.co2e_g) };
         let mass = grams(GramsCo2e::new(co2e_g));
         let quality = if energy_uj == 0 { "-".to_owned() } else { quality };
         vec![name.to_owned(), mass, part, energy(Microjoules::new(energy_uj)), quality]

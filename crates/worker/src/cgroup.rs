@@ -133,6 +133,8 @@ pub(crate) fn sweep_up() {
         let name = folder.file_name()?.to_str()?.strip_prefix(PREFIX)?;
         let mut parts = name.split('-').map(str::parse::<u64>);
         let (process, start) = (u32::try_from(parts.next()?.ok()?).ok()?, parts.next()?.ok()?);
+        // Not one of ours without a number after these.
+        parts.next()?.ok()?;
         (started(process) != Some(start)).then_some(())
     };
     let entries = fs::read_dir(own).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());

@@ -69,6 +69,11 @@ impl Journal {
             if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '_' }
         };
         let path = folder.join(format!("{}.jsonl", worker.0.chars().map(legal).collect::<String>()));
+        // A disk that is full lets files be made, and nothing be written.
+        let probe = folder.join(format!("probe-{}", std::process::id()));
+        let room = fs::write(&probe, vec![0u8; 65_536]);
+        let _ = fs::remove_file(&probe);
+        room?;
         let file = create(&path)?;
         Ok(Self { path, file, length: 0, flushed: Instant::now() })
     }

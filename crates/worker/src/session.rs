@@ -1,6 +1,7 @@
 //! One life of a worker: ask for trials, run them, tell what they did and burnt, until the sweep is over.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,14 @@ pub enum Error {
     /// The coordinator broke the protocol.
     #[error("the coordinator sent a malformed message: {0}")]
     Malformed(#[from] Malformed),
+    /// The folder for checkpoints, outputs and the journal cannot be written in.
+    #[error("cannot write in {}: {source}\nhint: trials need a folder with room; the same command resumes the sweep", folder.display())]
+    Files {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The sweep's setup failed.
     #[error("{0}")]
     Setup(String),
@@ -101,8 +110,7 @@ struct Session {
     failure: Option<Error>,
     /// When its last report did not come through for the first time.
     leaving_since: Option<Instant>,
-    /// `None` where it cannot be written.
-    journal: Option<Arc<Mutex<Journal>>>,
+    journal: Arc<Mutex<Journal>>,
 }
 
 /// How far a session is from its end.
@@ -140,12 +148,9 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         () = interrupt.cancelled() => return Ok(()),
     }
     cgroup::sweep_up();
-    let journal = Journal::begin(&options.files, &options.name)
-        .inspect_err(|error| {
-            let files = options.files.display();
-            tracing::warn!(%error, %files, "no journal: if this worker is killed, its last second is lost");
-        })
-        .ok();
+    // Where nothing can be written, each trial would fail, and none of them for a fault of its own.
+    let unwritable = |source| Error::Files { folder: options.files.clone(), source };
+    let journal = Journal::begin(&options.files, &options.name).map_err(unwritable)?;
     let (events, mut inbox) = mpsc::channel(NEWS);
     let slots = slots(&options, &meter);
     let outbox = Outbox::new(options.name.clone());
@@ -170,7 +175,7 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         stage: Stage::Working,
         failure: None,
         leaving_since: None,
-        journal: journal.map(|journal| Arc::new(Mutex::new(journal))),
+        journal: Arc::new(Mutex::new(journal)),
     };
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -193,7 +198,7 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         }
     }
     if session.stage == Stage::Told || !session.is_known {
-        session.journal.iter().filter_map(|journal| journal.lock().ok()).for_each(|journal| journal.end());
+        session.journal.lock().iter().for_each(|journal| journal.end());
     }
     session.failure.map_or(Ok(()), Err)
 }
@@ -513,8 +518,7 @@ fn refused(status: &tonic::Status) -> Error {
 }
 
 /// A reading is in the journal before it is told.
-async fn write_down(journal: Option<Arc<Mutex<Journal>>>, record: Record) {
-    let Some(journal) = journal else { return };
+async fn write_down(journal: Arc<Mutex<Journal>>, record: Record) {
     let written = tokio::task::spawn_blocking(move || {
         // Held by one report at a time.
         journal.lock().map_or(Ok(()), |mut journal| journal.write(&record))

@@ -20,6 +20,9 @@ use crate::processes::{children_cpu_ms, kill_tree};
 /// The hidden command that makes gramwise a shim.
 pub const COMMAND: &str = "__shim";
 
+/// Nobody waits longer for a trial to end.
+const LONGEST_GRACE: Duration = Duration::from_secs(86_400);
+
 /// What a shim is told on its command line.
 #[derive(Debug, Clone)]
 pub struct Arguments {
@@ -57,7 +60,7 @@ impl Arguments {
     pub(crate) fn to_words(&self) -> Vec<std::ffi::OsString> {
         let mut words: Vec<std::ffi::OsString> = vec![COMMAND.into()];
         words.extend([&self.exit, &self.stdout, &self.stderr].map(|path| path.clone().into_os_string()));
-        words.push(self.grace.as_millis().to_string().into());
+        words.push(self.grace.min(LONGEST_GRACE).as_millis().to_string().into());
         words.push(self.cgroup.clone().unwrap_or_default().into_os_string());
         words.extend(self.command.iter().map(Into::into));
         words

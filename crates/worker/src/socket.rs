@@ -34,6 +34,8 @@ pub(crate) struct Socket {
 impl Socket {
     /// Listens at a path that is free. Unix allows about 100 bytes for it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        // Left by a process of the same number that was killed.
+        let _ = std::fs::remove_file(path);
         let listener = UnixListener::bind(path)?;
         let (sender, lines) = mpsc::channel(WAITING);
         let connected = Arc::new(AtomicUsize::new(0));

@@ -1,5 +1,7 @@
 //! `gramwise calibrate`: a host's own figures, in place of assumptions.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use gramwise_carbon::utc;
 use gramwise_meter::{Calibration, Phases, Profile};
@@ -9,13 +11,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::doctor;
 use crate::args::{CalibrateArgs, Common, Form};
 use crate::database;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::output::{print, terminal};
 
 /// Calibrates, writes the profile, and prints what it found.
 pub(super) fn calibrate(common: &Common, args: &CalibrateArgs) -> anyhow::Result<Exit> {
     let path = doctor::profile(&args.devices)
         .context("cannot find the home directory\nhint: name a file with --host-profile")?;
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    if [args.idle_time, args.load_time].iter().any(|time| *time < second || *time > day) {
+        let message = "--idle-time and --load-time are each from 1s to 1day";
+        return Err(Failure::error(Exit::WrongInput, message));
+    }
     let phases = Phases { idle: args.idle_time, load: args.load_time };
     let bar = if common.quiet { ProgressBar::hidden() } else { ProgressBar::new(1000) };
     bar.set_style(ProgressStyle::with_template("{bar:30} {percent} %  {msg}").context("the bar's form")?);
@@ -34,7 +41,9 @@ pub(super) fn calibrate(common: &Common, args: &CalibrateArgs) -> anyhow::Result
         eprintln!("nothing was learnt, and nothing was written");
         return Ok(Exit::WrongInput);
     }
-    profile.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    profile.write(&path).map_err(|error| {
+        Failure::error(Exit::WrongInput, format!("cannot write {}: {error}", path.display()))
+    })?;
     print(&rendered(&profile, args.output.form)?)?;
     if !common.quiet {
         eprintln!("written to {}: `gramwise run`, `meter` and `doctor` on this host use it", path.display());

@@ -21,12 +21,18 @@ const DAY: u64 = 86_400_000;
 /// The sweep with what the command line says in place of the file's `carbon:`.
 pub(super) fn overruled(spec: SweepSpec, args: &CarbonArgs) -> anyhow::Result<SweepSpec> {
     let carbon = overruled_carbon(spec.carbon, args)?;
+    if let Some(IntensityFrom::File(file)) = &carbon.intensity {
+        read(file, None)?;
+    }
     Ok(SweepSpec { carbon, ..spec })
 }
 
 /// Are zone and source known?
 pub(super) fn check(args: &CarbonArgs) -> anyhow::Result<()> {
-    overruled_carbon(CarbonSpec::default(), args).map(drop)
+    match overruled_carbon(CarbonSpec::default(), args)?.intensity {
+        Some(IntensityFrom::File(file)) => read(&file, None).map(drop),
+        Some(IntensityFrom::Publisher(_)) | None => Ok(()),
+    }
 }
 
 fn overruled_carbon(file: CarbonSpec, args: &CarbonArgs) -> anyhow::Result<CarbonSpec> {

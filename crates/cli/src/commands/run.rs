@@ -165,6 +165,7 @@ pub(super) fn failed_as(error: &gramwise_worker::Error) -> Exit {
     use gramwise_worker::Error;
     match error {
         Error::Setup(_) => Exit::SweepFailed,
+        Error::Files { .. } => Exit::WrongInput,
         Error::Address { .. } => Exit::NoCoordinator,
         Error::Refused(_) | Error::Token(_) => Exit::Refused,
         Error::Malformed(_) | Error::Meter => Exit::Internal,
