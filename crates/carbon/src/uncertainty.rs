@@ -102,6 +102,27 @@ impl Spread {
         Self { low: 1.0 - below, high: 1.0 + above }
     }
 
+    /// Of the ratio of two amounts of energy of one host: what both are wrong by alike cancels (a counter that shows 5 % too much shows
+    /// it of both), and only where they are made of different parts does a part's error count, by the difference of its shares. What
+    /// is left adds up as in [`Spread::of_energy`]. PUE and the grid of one hour cancel altogether.
+    pub fn between(one: &Energy, other: &Energy) -> Self {
+        let (all, all_other) = (one.total().get() as f64, other.total().get() as f64);
+        if all <= 0.0 || all_other <= 0.0 {
+            return Self { low: 0.0, high: f64::INFINITY };
+        }
+        let off = |component: Component| -> f64 {
+            let part = |provenance: Provenance, of: fn(&Amount) -> f64| {
+                let (a, b) = (of(one.part(component)) / all, of(other.part(component)) / all_other);
+                (a - b) * (Self::of_part(component, provenance).high - 1.0)
+            };
+            part(Provenance::Measured, |amount| amount.measured.get() as f64)
+                + part(Provenance::Modelled, |amount| amount.modelled.get() as f64)
+                + part(Provenance::Estimated, |amount| amount.estimated.get() as f64)
+        };
+        let sum = Component::ALL.into_iter().map(off).fold(0.0, f64::hypot);
+        Self { low: (-sum).exp(), high: sum.exp() }
+    }
+
     /// Of a sum whose parts, by weight, are wrong to the same side.
     pub fn mix(parts: &[(f64, Self)]) -> Self {
         let total: f64 = parts.iter().map(|(weight, _)| weight).sum();
@@ -270,6 +291,26 @@ mod tests {
         assert_eq!(Spread::of_energy(&Energy::ZERO), Spread::NONE);
         let alone = Energy { gpu: half(Provenance::Measured) + half(Provenance::Estimated), ..Energy::ZERO };
         assert!((Spread::of_energy(&alone).low - 0.675).abs() < 1e-12, "in proportion inside a component");
+    }
+
+    #[test]
+    fn what_two_trials_are_wrong_by_alike_cancels() {
+        let part = |joules: f64, provenance| Amount::new(Joules::new(joules).to_exact(), provenance);
+        let of = |gpu: f64, cpu: f64| Energy {
+            gpu: part(gpu, Provenance::Measured),
+            cpu: part(cpu, Provenance::Modelled),
+            ..Energy::ZERO
+        };
+        assert_eq!(
+            Spread::between(&of(80.0, 20.0), &of(160.0, 40.0)),
+            Spread::NONE,
+            "the same, twice as long"
+        );
+        // A tenth of it moved from a GPU (5 %) to a CPU (40 %).
+        let moved = Spread::between(&of(80.0, 20.0), &of(70.0, 30.0));
+        assert!((moved.high.ln() - 0.005_f64.hypot(0.04)).abs() < 1e-12, "{moved:?}");
+        assert!(moved.high < Spread::of_energy(&of(70.0, 30.0)).high, "less than of each alone");
+        assert!(Spread::between(&Energy::ZERO, &of(1.0, 1.0)).high.is_infinite());
     }
 
     proptest! {

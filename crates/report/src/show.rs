@@ -1,6 +1,8 @@
 //! Everything about one trial.
 
-use gramwise_carbon::Quality;
+use std::collections::BTreeSet;
+
+use gramwise_carbon::{Quality, Spread};
 use gramwise_model::rows::{Account, AttemptRow, Outcome, StepRow, SweepRecord, TrialRow};
 use gramwise_model::{CO2E, SweepId, Timestamp, TrialId};
 use serde::Serialize;
@@ -8,8 +10,8 @@ use serde::Serialize;
 use crate::json::{self, Plain, SCHEMA};
 use crate::output::Screen;
 use crate::trials::TrialJson;
-use crate::units::{duration, energy, grams};
-use crate::{Align, Format, Terminal, calendar, csv, explain, table, words};
+use crate::units::{duration, energy, grams, number};
+use crate::{Align, Format, Terminal, calendar, csv, explain, pareto, table, words};
 
 /// One trial: its configuration, attempts, steps and footprint, and the decision that counts. `steps` are the
 /// trial's own. `None` where there is no such trial. [`Format::Csv`] is its steps, [`Format::Value`] its state.
@@ -50,6 +52,7 @@ fn as_text(record: &SweepRecord, row: &TrialRow, steps: &[&StepRow], terminal: T
     if !row.lost.energy.is_zero() {
         screen.say("lost", &words::footprint(&row.lost));
     }
+    beside_the_best(&mut screen, record, row);
     if let Some(message) = &row.message {
         screen.say("message", message);
     }
@@ -64,6 +67,25 @@ fn as_text(record: &SweepRecord, row: &TrialRow, steps: &[&StepRow], terminal: T
         screen.block(&steps_table(record, steps, terminal));
     }
     screen.finish()
+}
+
+/// How much more or less it burnt than the best trial; what both are wrong by alike is left out, if one host ran both.
+fn beside_the_best(screen: &mut Screen, record: &SweepRecord, row: &TrialRow) {
+    let Some(best) = pareto::best(record).filter(|best| best.id != row.id) else { return };
+    let hosts =
+        |trial: TrialId| attempts_of(record, trial).map(|attempt| &attempt.worker).collect::<BTreeSet<_>>();
+    let (own, of_best) = (&row.booked.energy, &best.booked.energy);
+    if own.is_zero() || of_best.is_zero() || hosts(row.id) != hosts(best.id) || hosts(row.id).len() != 1 {
+        return;
+    }
+    let times = own.joules().get() / of_best.joules().get();
+    let Spread { low, high } = Spread::between(own, of_best);
+    let [times, low, high] = [times, times * low, times * high].map(number);
+    let range = if low == high { String::new() } else { format!("between {low} and {high}; ") };
+    screen.say(
+        "beside",
+        &format!("{times} times the energy of the best, trial {} ({range}on one host)", best.id),
+    );
 }
 
 fn attempts_table(record: &SweepRecord, trial: TrialId, terminal: Terminal) -> String {
@@ -90,8 +112,7 @@ fn attempts_table(record: &SweepRecord, trial: TrialId, terminal: Terminal) -> S
 }
 
 fn metric_names(steps: &[&StepRow]) -> Vec<String> {
-    let names: std::collections::BTreeSet<&String> =
-        steps.iter().flat_map(|step| step.metrics.keys()).collect();
+    let names: BTreeSet<&String> = steps.iter().flat_map(|step| step.metrics.keys()).collect();
     names.into_iter().cloned().collect()
 }
 
