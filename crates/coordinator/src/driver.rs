@@ -21,6 +21,8 @@ use crate::clock::Clock;
 
 /// The longest the driver sleeps: budgets and leases are looked at this often.
 const TICK: Duration = Duration::from_millis(100);
+/// ... and while no sweep runs, only calls for work wait.
+const IDLE_TICK: Duration = Duration::from_secs(1);
 /// A call for work without an answer is told to ask again after this time.
 const LONG_POLL: Duration = Duration::from_secs(5);
 /// Commands waiting at most. A caller beyond that waits its turn; each worker has at most two calls open.
@@ -281,7 +283,10 @@ impl Driver {
         fitted: &tokio::sync::mpsc::WeakSender<Message>,
     ) -> Result<(), Error> {
         loop {
-            let first = runtime.block_on(async { tokio::time::timeout(TICK, inbox.recv()).await });
+            let works =
+                self.state.sweeps.values().any(|sweep| !matches!(sweep.phase, SweepPhase::Ended { .. }));
+            let tick = if works { TICK } else { IDLE_TICK };
+            let first = runtime.block_on(async { tokio::time::timeout(tick, inbox.recv()).await });
             let mut group: Vec<Message> = match first {
                 Ok(Some(message)) => vec![message],
                 Ok(None) => return Ok(()),
