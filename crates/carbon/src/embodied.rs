@@ -1,12 +1,12 @@
 //! What it took to make the hardware, shared out over the years it is used.
 //!
-//! SCI (ISO/IEC 21031:2024): M = TE x (time reserved / expected life) x (resources reserved / all resources); whole cards are
-//! reserved here, so the last factor is 1.
+//! SCI (ISO/IEC 21031:2024): M = TE x (time reserved / expected life) x (resources reserved / all resources). The last
+//! factor is 1 for a whole card, and its share of the card for a MIG part.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::{GramsCo2e, Interval};
+use crate::GramsCo2e;
 
 /// How long a card is taken to be in use, in years.
 pub const LIFE_YEARS: f64 = 5.0;
@@ -25,11 +25,6 @@ pub struct Embodied {
 }
 
 impl Embodied {
-    /// The band.
-    pub fn bounds(&self) -> Interval {
-        Interval { low: self.low, high: self.high }
-    }
-
     fn scaled(&self, by: f64) -> Self {
         Self { mass: GramsCo2e::new(self.mass.get() * by), low: self.low * by, high: self.high * by }
     }

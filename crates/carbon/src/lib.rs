@@ -29,7 +29,7 @@ pub use intensity::{
     CarbonFactors, GridZone, IntensityKind, StatedIntensity, UnknownZone, WORLD, zone, zone_hint, zones,
 };
 pub use quality::Quality;
-pub use series::{IntensitySeries, Mean, SeriesError};
+pub use series::{IntensitySeries, MOST_G_PER_KWH, Mean, SeriesError};
 pub use source::{Publisher, Signal, Source, UnknownSource};
 pub use split::split_exactly;
 pub use uncertainty::{Interval, Spread};

@@ -8,7 +8,7 @@ const TO: [&str; 2] = ["to_utc", "to"];
 /// Columns that may hold the intensity, the first that is there.
 const VALUE: [&str; 4] = ["g_per_kwh", "gCO2e_per_kWh_lifecycle", "actual_gCO2_per_kWh", "carbonIntensity"];
 /// Above any grid: a coal plant emits about 1,000 g/kWh.
-const MOST: f64 = 5_000.0;
+pub const MOST_G_PER_KWH: f64 = 5_000.0;
 
 /// Intensities of consecutive times. In order; none overlaps another.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,8 +156,10 @@ fn grams(line: usize, cell: &str) -> Result<Option<f64>, SeriesError> {
     if cell.is_empty() || cell == "null" {
         return Ok(None);
     }
-    let value = cell.parse::<f64>().ok().filter(|value| (0.0..=MOST).contains(value));
-    value.map(Some).ok_or_else(|| fault(line, &format!("`{cell}` is no intensity from 0 to {MOST} g/kWh")))
+    let value = cell.parse::<f64>().ok().filter(|value| (0.0..=MOST_G_PER_KWH).contains(value));
+    value
+        .map(Some)
+        .ok_or_else(|| fault(line, &format!("`{cell}` is no intensity from 0 to {MOST_G_PER_KWH} g/kWh")))
 }
 
 fn fault(line: usize, what: &str) -> SeriesError {

@@ -32,6 +32,11 @@ pub fn minute(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}Z", minutes / 60, minutes % 60)
 }
 
+/// The year of a moment in milliseconds since 1970.
+pub fn year(ms: u64) -> u16 {
+    u16::try_from(civil(ms).0).unwrap_or(u16::MAX)
+}
+
 /// Year, month and day of a moment in milliseconds since 1970.
 pub fn civil(ms: u64) -> (u64, u64, u64) {
     let days = ms / MS_PER_DAY + 719_468;

@@ -1,6 +1,6 @@
 //! Tells the driver the grid's intensity while a sweep runs.
 //!
-//! Nothing here may hold a sweep up: what a publisher does not tell, the last word stands in for, and after [`KEPT`] the yearly mean
+//! Nothing here may hold a sweep up: what a publisher does not tell, the last word stands in for, and after [`KEPT_MS`] the yearly mean
 //! of the zone. Energy is never touched; `gramwise restate` corrects the grams when actuals are known.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,8 +12,8 @@ use gramwise_model::{IntensityFrom, SweepId, SweepSpec};
 use crate::Error;
 use crate::driver::DriverHandle;
 
-/// The word of an hour stands for so long after that hour.
-const KEPT: Duration = Duration::from_secs(3 * 3600);
+/// The word of an hour stands for so long after that hour, in milliseconds.
+const KEPT_MS: u64 = 3 * 3_600_000;
 
 /// A sweep's beginning waits for the intensity of now for so long.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -51,13 +51,7 @@ impl Feed {
         let Some(from) = spec.carbon.intensity.clone() else {
             return self.driver.submit(spec, factors, by).await;
         };
-        let follower = |yearly| Follower {
-            grid: self.grid.clone(),
-            from: from.clone(),
-            yearly,
-            last: None,
-            complained: false,
-        };
+        let follower = |yearly| Follower::new(self.grid.clone(), from.clone(), yearly);
         let yearly = factors.stated();
         // A publisher that is slow does not hold the sweep up: it begins by the yearly mean, and is told later.
         let looked = tokio::time::timeout(PATIENCE, follower(yearly.clone()).look()).await;
@@ -73,7 +67,7 @@ impl Feed {
     /// Goes on with a sweep that was taken up again.
     pub(crate) fn resume(&self, sweep: SweepId, spec: &SweepSpec, yearly: StatedIntensity) {
         if let Some(from) = spec.carbon.intensity.clone() {
-            let follower = Follower { grid: self.grid.clone(), from, yearly, last: None, complained: false };
+            let follower = Follower::new(self.grid.clone(), from, yearly);
             tokio::spawn(follower.follow(self.driver.clone(), sweep, Duration::ZERO));
         }
     }
@@ -93,6 +87,10 @@ struct Follower {
 }
 
 impl Follower {
+    fn new(grid: Grid, from: IntensityFrom, yearly: StatedIntensity) -> Self {
+        Self { grid, from, yearly, last: None, complained: false }
+    }
+
     /// Asks until the sweep is over.
     async fn follow(mut self, driver: DriverHandle, sweep: SweepId, first: Duration) {
         let every = self.grid.every.max(OFTEN);
@@ -149,16 +147,14 @@ impl Follower {
             }
             Err(_) => {}
         }
-        let kept = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
-        let last = self.last.as_ref().filter(|(_, until)| now < until + kept);
+        let last = self.last.as_ref().filter(|(_, until)| now < until + KEPT_MS);
         last.map_or_else(|| self.yearly.clone(), |(stated, _)| stated.clone())
     }
 }
 
 /// The newest word about a time that is not long past, and the end of its hour.
 fn published(client: &Client, source: &Source, now: u64) -> Result<(StatedIntensity, u64), String> {
-    let kept = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
-    let Fetched { readings, problem } = client.fetch(source, (now.saturating_sub(kept), now + 1), now);
+    let Fetched { readings, problem } = client.fetch(source, (now.saturating_sub(KEPT_MS), now + 1), now);
     let newest = readings.iter().rev().find(|reading| reading.from <= now);
     let newest = newest.ok_or_else(|| {
         problem.map_or_else(
@@ -171,7 +167,7 @@ fn published(client: &Client, source: &Source, now: u64) -> Result<(StatedIntens
         kind: newest.kind,
         source: format!("{}, {}", source.publisher.title(), source.region),
         basis: source.publisher.basis().to_owned(),
-        year: year(now),
+        year: utc::year(now),
     };
     Ok((stated, newest.to))
 }
@@ -188,13 +184,9 @@ fn of_file(text: &str, name: &str, now: u64) -> Result<(StatedIntensity, u64), S
         kind: IntensityKind::Estimated,
         source: format!("{name}, column {}", series.column),
         basis: "as the file counts".to_owned(),
-        year: year(now),
+        year: utc::year(now),
     };
     Ok((stated, now))
-}
-
-fn year(ms: u64) -> u16 {
-    u16::try_from(utc::civil(ms).0).unwrap_or(u16::MAX)
 }
 
 /// Milliseconds since 1970.
@@ -216,7 +208,7 @@ mod tests {
         let client = Client::new(Keys::default(), None, Some("http://127.0.0.1:9".to_owned()));
         let yearly = CarbonFactors::yearly(Some("GB"), Some(Pue::ONE)).unwrap().stated();
         let grid = Grid { client, every: Duration::from_secs(1) };
-        Follower { grid, from, yearly, last: None, complained: false }
+        Follower::new(grid, from, yearly)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gramwise_carbon::{Publisher, Source};
+use gramwise_carbon::{MOST_G_PER_KWH, Publisher, Source};
 
 use crate::cache::{self, Cache};
 use crate::http::{self, Error};
@@ -106,9 +106,6 @@ impl Client {
         }
     }
 }
-
-/// Above any grid: a coal plant emits about 1,000 g/kWh.
-const MOST_G_PER_KWH: f64 = 5_000.0;
 
 /// Refuses what no grid can be. One figure that is taken for true, and is not, would be in sums for ever.
 fn credible(publisher: Publisher, readings: Vec<Reading>) -> Result<Vec<Reading>, Error> {

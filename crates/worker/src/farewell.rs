@@ -12,14 +12,12 @@ use tonic::Code;
 use crate::environment::Files;
 use crate::journal::{Earlier, Record};
 use crate::outbox::HostTotals;
-use crate::session::is_transient;
+use crate::session::{RETRY, is_transient};
 use crate::shim::Exit;
 use crate::supervise::SHIM_SLACK;
 use crate::{Client, Options};
 
 const POLL: Duration = Duration::from_millis(100);
-/// The pause before a call that found nobody is tried again.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Settles all lives of workers that ended without a goodbye. What a coordinator does not know (it serves another sweep) stays for
 /// one that does.

@@ -33,7 +33,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// News are gathered this long before they are told, so that fast trials do not make a report for each step.
 const GATHER: Duration = Duration::from_millis(10);
 /// The pause before a call that found nobody is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+pub(crate) const RETRY: Duration = Duration::from_millis(500);
 /// News waiting at most; a trial that reports faster waits for the session.
 const NEWS: usize = 256;
 

@@ -77,8 +77,7 @@ pub(super) fn factors(
             );
         }
         let Told { source, basis, kind, .. } = told;
-        let year = u16::try_from(utc::civil(to).0).unwrap_or(u16::MAX);
-        Ok(StatedIntensity { intensity: mean.intensity, kind, source, basis, year })
+        Ok(StatedIntensity { intensity: mean.intensity, kind, source, basis, year: utc::year(to) })
     });
     match mean {
         Ok(stated) => Ok(yearly.with(&stated)),
