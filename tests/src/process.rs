@@ -61,6 +61,11 @@ impl Running {
         Self { command: line, child, stdout, stderr }
     }
 
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal to the process, and to no other of its group.
     ///
     /// # Panics

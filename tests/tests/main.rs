@@ -17,3 +17,4 @@ mod resume;
 mod search;
 mod serve;
 mod sweeps;
+mod trust;

@@ -1,10 +1,14 @@
 //! The command line.
 
+mod cluster;
+mod values;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use gramwise_report::{Format, GroupBy};
-use gramwise_search::strategy::{Pruner, Sampler};
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use cluster::{EnqueueArgs, ServeArgs, SweepNumber, TokenCommand, WorkerArgs};
+pub(crate) use values::{By, Form, IdleArg, PrunerArg, RoleArg, SamplerArg};
 
 /// A hyperparameter search that counts its carbon.
 #[derive(Debug, Parser)]
@@ -22,6 +26,12 @@ pub(crate) struct Common {
     /// The database [default: gramwise.db in the user's data folder].
     #[arg(long, env = "GRAMWISE_DB", value_name = "FILE", global = true)]
     pub(crate) db: Option<PathBuf>,
+    /// Ask or command the coordinator at this address, HOST:PORT [default: questions are answered from the database].
+    #[arg(long, env = "GRAMWISE_COORDINATOR", value_name = "ADDRESS", global = true)]
+    pub(crate) coordinator: Option<String>,
+    /// The file with the token for the coordinator [default: beside the database, `.token` for its ending].
+    #[arg(long, env = "GRAMWISE_TOKEN_FILE", value_name = "FILE", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
     /// Say more on stderr; repeat for more.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
@@ -43,16 +53,25 @@ pub(crate) enum Command {
     Submit {
         /// The sweep file.
         file: PathBuf,
-        #[command(flatten)]
-        coordinator: CoordinatorArg,
     },
-    /// End a sweep that a coordinator runs: no new trials, running ones are stopped.
-    Cancel {
-        /// The sweep's number.
-        sweep: u32,
-        #[command(flatten)]
-        coordinator: CoordinatorArg,
+    /// Begin no more trials of a sweep for now; running ones go on.
+    Pause(SweepNumber),
+    /// Let a paused sweep go on.
+    Resume(SweepNumber),
+    /// End a sweep once its running trials have finished.
+    Stop(SweepNumber),
+    /// End a sweep: no new trials, running ones are stopped.
+    Cancel(SweepNumber),
+    /// Have a configuration tried before any that the search chooses.
+    Enqueue(EnqueueArgs),
+    /// Take a machine out of service: its trials finish, and its worker ends.
+    Drain {
+        /// The worker's name, or its host's.
+        worker: String,
     },
+    /// Make, list and revoke what workers and clients show to the coordinator of this machine.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Check a sweep file and say what it means; run nothing.
     Check {
         /// The sweep file.
@@ -60,6 +79,45 @@ pub(crate) enum Command {
     },
     /// What a sweep will take, before it starts: from earlier sweeps and from its budget.
     Preview(PreviewArgs),
+    #[command(flatten)]
+    Query(Query),
+    /// What a sweep cost by the grid's actual intensities: other grams, the same energy. What was first stated stays.
+    Restate {
+        #[command(flatten)]
+        sweep: SweepArg,
+        /// A CSV with `from_utc` (and perhaps `to_utc`) and `g_per_kwh`, or a publisher: `uk`, `electricity-maps:DE`, `watttime:CAISO_NORTH`.
+        #[arg(long, value_name = "FILE|SOURCE")]
+        intensity: String,
+        /// The file's column of grams per kWh, where it is called otherwise.
+        #[arg(long, value_name = "NAME")]
+        column: Option<String>,
+        #[command(flatten)]
+        grid: GridArgs,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What a publisher says of a grid's intensity: by the hour, as CSV that `restate` reads, or as a table.
+    Intensity(IntensityArgs),
+    /// Replay the search against tables of learning curves, in virtual time.
+    Bench(BenchArgs),
+    /// Drive the search from another program: JSON messages on stdin, one answer a line on stdout.
+    Engine,
+    /// Run a command and say what it burnt, as `time` says how long it took: on stderr, and with its exit code.
+    Meter(MeterArgs),
+    /// Learn what this machine draws anyway, and how the whole node follows its components. Takes two minutes; let nothing else run.
+    Calibrate(CalibrateArgs),
+    /// What is measured, modelled or missing on this machine, and how to fix it.
+    Doctor {
+        #[command(flatten)]
+        devices: Devices,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// A question that a database answers, be it at hand or a coordinator's.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Query {
     /// List the sweeps of the database.
     Ls {
         #[command(flatten)]
@@ -123,6 +181,9 @@ pub(crate) enum Command {
         /// What it wrote to stderr rather than to stdout.
         #[arg(long)]
         stderr: bool,
+        /// Leave out so many bytes: they were printed already.
+        #[arg(long, hide = true, default_value_t = 0, value_name = "BYTES")]
+        skip: u64,
     },
     /// What the search cost, and what it found.
     Report {
@@ -131,43 +192,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// What a sweep cost by the grid's actual intensities: other grams, the same energy. What was first stated stays.
-    Restate {
-        #[command(flatten)]
-        sweep: SweepArg,
-        /// A CSV with `from_utc` (and perhaps `to_utc`) and `g_per_kwh`, or a publisher: `uk`, `electricity-maps:DE`, `watttime:CAISO_NORTH`.
-        #[arg(long, value_name = "FILE|SOURCE")]
-        intensity: String,
-        /// The file's column of grams per kWh, where it is called otherwise.
-        #[arg(long, value_name = "NAME")]
-        column: Option<String>,
-        #[command(flatten)]
-        grid: GridArgs,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// What a publisher says of a grid's intensity: by the hour, as CSV that `restate` reads, or as a table.
-    Intensity(IntensityArgs),
     /// What all sweeps of the database cost.
     History {
         /// Sum by these, several by commas.
         #[arg(long, value_enum, value_delimiter = ',')]
         group_by: Vec<By>,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Replay the search against tables of learning curves, in virtual time.
-    Bench(BenchArgs),
-    /// Drive the search from another program: JSON messages on stdin, one answer a line on stdout.
-    Engine,
-    /// Run a command and say what it burnt, as `time` says how long it took: on stderr, and with its exit code.
-    Meter(MeterArgs),
-    /// Learn what this machine draws anyway, and how the whole node follows its components. Takes two minutes; let nothing else run.
-    Calibrate(CalibrateArgs),
-    /// What is measured, modelled or missing on this machine, and how to fix it.
-    Doctor {
-        #[command(flatten)]
-        devices: Devices,
         #[command(flatten)]
         output: Output,
     },
@@ -200,60 +229,6 @@ pub(crate) struct RunArgs {
     pub(crate) devices: Devices,
     #[command(flatten)]
     pub(crate) output: Output,
-}
-
-/// Where a coordinator is.
-#[derive(Debug, Args)]
-pub(crate) struct CoordinatorArg {
-    /// The coordinator's address.
-    #[arg(long, env = "GRAMWISE_COORDINATOR", value_name = "URL", default_value = "http://127.0.0.1:7117")]
-    pub(crate) coordinator: String,
-    #[command(flatten)]
-    pub(crate) token: TokenArg,
-}
-
-/// Where the coordinator's token is.
-#[derive(Debug, Args)]
-pub(crate) struct TokenArg {
-    /// The file with the coordinator's token, which `serve` makes [default: beside the database, `.token` for its ending].
-    #[arg(long, env = "GRAMWISE_TOKEN_FILE", value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-}
-
-/// What `serve` takes.
-#[derive(Debug, Args)]
-pub(crate) struct ServeArgs {
-    /// Where to listen. Only this machine's own address: there is no encryption yet.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7117")]
-    pub(crate) listen: std::net::SocketAddr,
-    /// A worker that is not heard of for so long loses its trials to others.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
-    pub(crate) lease: std::time::Duration,
-    #[command(flatten)]
-    pub(crate) token: TokenArg,
-    #[command(flatten)]
-    pub(crate) grid: GridArgs,
-    /// The time from one look at the grid's intensity to the next.
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
-    pub(crate) intensity_every: std::time::Duration,
-}
-
-/// What `worker` takes.
-#[derive(Debug, Args)]
-pub(crate) struct WorkerArgs {
-    #[command(flatten)]
-    pub(crate) coordinator: CoordinatorArg,
-    /// Trials at once [default: one per GPU, without GPUs one per CPU core].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) slots: Option<u32>,
-    /// Where checkpoints, outputs and the worker's journal are kept [default: worker in the user's data folder].
-    #[arg(long, env = "GRAMWISE_FILES", value_name = "DIR")]
-    pub(crate) files: Option<PathBuf>,
-    /// The time a trial has between SIGTERM and SIGKILL.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
-    pub(crate) grace: std::time::Duration,
-    #[command(flatten)]
-    pub(crate) devices: Devices,
 }
 
 /// What `meter` takes.
@@ -460,29 +435,8 @@ pub(crate) struct Devices {
     pub(crate) idle: IdleArg,
 }
 
-/// [`gramwise_meter::IdlePolicy`] on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum IdleArg {
-    /// Who reserved it, as SCI asks.
-    Reserved,
-    /// Nobody: trials pay for what they make the hardware do.
-    Used,
-    /// The trials that run meanwhile, in proportion.
-    Amortised,
-}
-
-impl From<IdleArg> for gramwise_meter::IdlePolicy {
-    fn from(arg: IdleArg) -> Self {
-        match arg {
-            IdleArg::Reserved => Self::Reserved,
-            IdleArg::Used => Self::Used,
-            IdleArg::Amortised => Self::Amortised,
-        }
-    }
-}
-
 /// The form of an answer.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Output {
     /// The form of what is printed.
     #[arg(short = 'o', long = "output", value_enum, default_value_t = Form::Table, value_name = "FORM")]
@@ -490,120 +444,18 @@ pub(crate) struct Output {
 }
 
 /// A sweep.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SweepArg {
     /// Number or name of the sweep [default: the newest].
     pub(crate) sweep: Option<String>,
 }
 
 /// A trial.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct TrialArg {
     /// The trial's number.
     pub(crate) trial: u32,
     /// Number or name of the sweep [default: the newest].
     #[arg(long)]
     pub(crate) sweep: Option<String>,
-}
-
-/// [`Sampler`] on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SamplerArg {
-    /// A Gaussian process over configurations and learning curves.
-    Gp,
-    /// Tree-structured Parzen estimator.
-    Tpe,
-    /// Scrambled Sobol points.
-    Sobol,
-    /// Independent draws.
-    Random,
-    /// Every combination of listed values.
-    Grid,
-}
-
-/// [`Pruner`] on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PrunerArg {
-    /// By expected gain per gram.
-    GainPerKg,
-    /// Never.
-    None,
-    /// Worse than the median of the others at the same step.
-    Median,
-    /// Asynchronous successive halving.
-    Asha,
-    /// Successive halving in brackets.
-    Hyperband,
-}
-
-impl From<SamplerArg> for Sampler {
-    fn from(arg: SamplerArg) -> Self {
-        match arg {
-            SamplerArg::Gp => Self::Gp,
-            SamplerArg::Tpe => Self::Tpe,
-            SamplerArg::Sobol => Self::Sobol,
-            SamplerArg::Random => Self::Random,
-            SamplerArg::Grid => Self::Grid,
-        }
-    }
-}
-
-impl From<PrunerArg> for Pruner {
-    fn from(arg: PrunerArg) -> Self {
-        match arg {
-            PrunerArg::GainPerKg => Self::GainPerKg,
-            PrunerArg::None => Self::None,
-            PrunerArg::Median => Self::Median,
-            PrunerArg::Asha => Self::Asha,
-            PrunerArg::Hyperband => Self::Hyperband,
-        }
-    }
-}
-
-/// [`Format`] on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
-    /// For people.
-    Table,
-    /// For programs; stable.
-    Json,
-    /// For spreadsheets.
-    Csv,
-    /// The bare value.
-    Value,
-}
-
-/// [`GroupBy`] on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
-    /// Calendar month (UTC).
-    Month,
-    /// Sweep name.
-    Name,
-    /// Who submitted.
-    User,
-    /// Grid zone.
-    Zone,
-}
-
-impl From<Form> for Format {
-    fn from(form: Form) -> Self {
-        match form {
-            Form::Table => Self::Table,
-            Form::Json => Self::Json,
-            Form::Csv => Self::Csv,
-            Form::Value => Self::Value,
-        }
-    }
-}
-
-impl From<By> for GroupBy {
-    fn from(by: By) -> Self {
-        match by {
-            By::Month => Self::Month,
-            By::Name => Self::Name,
-            By::User => Self::User,
-            By::Zone => Self::Zone,
-        }
-    }
 }

@@ -3,26 +3,29 @@
 mod bench;
 mod calibrate;
 mod check;
+mod client;
+mod control;
 mod doctor;
 mod engine;
 mod grid;
-mod logs;
 mod meter;
 mod preview;
+mod query;
 mod report;
 mod run;
 mod serve;
-mod status;
-mod submit;
+mod token;
 mod worker;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use gramwise_model::{IntensityFrom, TrialId};
 use gramwise_report as answers;
-use gramwise_report::{Actuals, HistoryQuery};
+use gramwise_report::Actuals;
+use gramwise_wire::v1::control_request::Action;
 
-use crate::args::{Cli, Command, Common, Form, TrialArg};
+use crate::args::{Cli, Command};
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::output::{print, terminal};
@@ -34,12 +37,15 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => return run::run(common, &args).map(Into::into),
         Command::Serve(args) => return serve::serve(common, &args).map(Into::into),
         Command::Worker(args) => return worker::worker(common, &args).map(Into::into),
-        Command::Submit { file, coordinator } => {
-            return submit::submit(common, &file, &coordinator).map(Into::into);
-        }
-        Command::Cancel { sweep, coordinator } => {
-            return submit::cancel(common, sweep, &coordinator).map(Into::into);
-        }
+        Command::Submit { file } => return control::submit(common, &file).map(Into::into),
+        Command::Pause(of) => return control::control(common, of.sweep, Action::Pause).map(Into::into),
+        Command::Resume(of) => return control::control(common, of.sweep, Action::Resume).map(Into::into),
+        Command::Stop(of) => return control::control(common, of.sweep, Action::Stop).map(Into::into),
+        Command::Cancel(of) => return control::control(common, of.sweep, Action::Cancel).map(Into::into),
+        Command::Enqueue(args) => return control::enqueue(common, &args).map(Into::into),
+        Command::Drain { worker } => return control::drain(common, &worker).map(Into::into),
+        Command::Token(command) => return token::tokens(common, &command).map(Into::into),
+        Command::Query(query) => return query::query(common, query).map(Into::into),
         Command::Bench(args) => return bench::bench(common, &args).map(Into::into),
         Command::Engine => return engine::engine().map(Into::into),
         // It ends as its command does.
@@ -49,43 +55,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check { file } => return check::check(common, &file).map(Into::into),
         Command::Doctor { devices, output } => return doctor::doctor(&devices, output.form).map(Into::into),
         Command::Calibrate(args) => return calibrate::calibrate(common, &args).map(Into::into),
-        Command::Logs { trial, follow, attempt, stderr } => {
-            return logs::logs(common, &trial, &logs::Which { follow, attempt, stderr }).map(Into::into);
-        }
-        Command::Status { sweep, watch, output } => {
-            return status::status(common, sweep.sweep.as_deref(), watch, output.form).map(Into::into);
-        }
-        Command::Report { sweep, output } => report::report(common, sweep.sweep.as_deref(), output.form)?,
-        Command::Ls { output } => {
-            let sweeps = database::summaries(&database::reader(common)?)?;
-            print(&answers::sweeps(&sweeps, output.form.into(), terminal()))?;
-        }
-        Command::Trials { sweep, output } => {
-            let record = database::record(&database::reader(common)?, sweep.sweep.as_deref())?;
-            print(&answers::trials(&record, output.form.into(), terminal()))?;
-        }
-        Command::Best { sweep, output } => {
-            let record = database::record(&database::reader(common)?, sweep.sweep.as_deref())?;
-            let best = answers::best(&record, output.form.into(), terminal());
-            print(&best.ok_or_else(|| {
-                let message = "no trial has completed and kept to the constraints yet";
-                Failure::error(
-                    Exit::WrongInput,
-                    format!("{message}\nhint: `gramwise trials` lists what there is"),
-                )
-            })?)?;
-        }
-        Command::Front { sweep, output } => {
-            let record = database::record(&database::reader(common)?, sweep.sweep.as_deref())?;
-            print(&answers::front(&record, output.form.into(), terminal()))?;
-        }
-        Command::Show { trial, output } => show(common, &trial, output.form)?,
-        Command::Explain { trial, output } => {
-            let record = database::record(&database::reader(common)?, trial.sweep.as_deref())?;
-            let id = TrialId(trial.trial);
-            let text = answers::explain(&record, id, output.form.into(), terminal());
-            print(&text.ok_or_else(|| no_trial(id))?)?;
-        }
         Command::Restate { sweep, intensity, column, grid, output } => {
             let reader = database::reader(common)?;
             let record = database::record(&reader, sweep.sweep.as_deref())?;
@@ -98,24 +67,16 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             );
             let told = grid::told(&source, &grid, column.as_deref(), span)?;
             let actuals = Actuals { series: &told.series, source: &told.source, kind: told.kind };
-            print(&answers::restated(&record.sweep, &bookings, &actuals, output.form.into(), terminal()))?;
-        }
-        Command::History { group_by, output } => {
-            let sweeps = database::summaries(&database::reader(common)?)?;
-            let query = HistoryQuery { group_by: group_by.into_iter().map(Into::into).collect() };
-            print(&answers::history(&sweeps, &query, output.form.into(), terminal()))?;
+            print(answers::restated(&record.sweep, &bookings, &actuals, output.form.into(), terminal()))?;
         }
     }
     Ok(Exit::Success.into())
 }
 
-fn show(common: &Common, trial: &TrialArg, form: Form) -> anyhow::Result<()> {
-    let reader = database::reader(common)?;
-    let record = database::record(&reader, trial.sweep.as_deref())?;
-    let id = TrialId(trial.trial);
-    let steps = reader.steps(record.sweep.id, id)?;
-    let text = answers::show(&record, id, &steps, form.into(), terminal());
-    print(&text.ok_or_else(|| no_trial(id))?)
+/// What all that waits for sockets runs on.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.context("cannot start the runtime")
 }
 
 /// The error for a trial that is not there.

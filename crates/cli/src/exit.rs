@@ -45,6 +45,20 @@ impl Failure {
     }
 }
 
+/// The exit that another gramwise named by its code.
+pub(crate) fn named(code: u32) -> Exit {
+    let all = [
+        Exit::Success,
+        Exit::SweepFailed,
+        Exit::WrongInput,
+        Exit::NoCoordinator,
+        Exit::Refused,
+        Exit::BudgetSpent,
+        Exit::Interrupted,
+    ];
+    all.into_iter().find(|exit| u32::from(*exit as u8) == code).unwrap_or(Exit::Internal)
+}
+
 /// The code that an error ends the program with.
 pub(crate) fn of(error: &anyhow::Error) -> Exit {
     use gramwise_store::Error as Store;

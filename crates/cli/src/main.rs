@@ -8,6 +8,7 @@ mod commands;
 mod database;
 mod exit;
 mod output;
+mod private;
 mod progress;
 mod sweep_file;
 mod token;

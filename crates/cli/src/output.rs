@@ -25,9 +25,9 @@ pub(crate) fn colour_on_stderr() -> bool {
 }
 
 /// Writes data to stdout, all of it or an error.
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(text.as_ref())?;
     out.flush()?;
     Ok(())
 }

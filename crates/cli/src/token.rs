@@ -1,50 +1,51 @@
-//! The file of a coordinator's token: made by `serve`, readable by its user alone.
+//! What the coordinator of this machine lets in: its token's file, and the folder of all others.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use gramwise_wire::token::Token;
+use gramwise_trust::{Access, Authority, Fingerprint, Role, Token};
 
-use crate::args::{Common, TokenArg};
+use crate::args::Common;
 use crate::database;
 use crate::exit::{Exit, Failure};
+use crate::private;
 
-/// A new one.
-pub(crate) fn random() -> anyhow::Result<Token> {
-    let mut bytes = [0u8; 32];
-    File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .context("cannot read /dev/urandom")?;
-    Ok(Token::from_random(bytes))
+/// The folder of certificates and of the list of tokens: beside the database, named after it.
+pub(crate) fn folder(common: &Common) -> anyhow::Result<PathBuf> {
+    Ok(database::path(common)?.with_extension("trust"))
 }
 
-/// The one that is kept; made if there is none.
-pub(crate) fn kept(common: &Common, args: &TokenArg) -> anyhow::Result<Token> {
-    let path = path(common, args)?;
-    if path.exists() {
-        return read(&path);
+/// The coordinator's certificates, if `serve --init` made some.
+pub(crate) fn authority(common: &Common) -> anyhow::Result<Option<Authority>> {
+    let folder = folder(common)?;
+    Ok(if Authority::exists(&folder) { Some(Authority::open(&folder)?) } else { None })
+}
+
+/// The list of who is let in, with the token of the user who runs the coordinator on it: kept in a file, made if there is none.
+pub(crate) fn access(common: &Common, authority: Option<Fingerprint>) -> anyhow::Result<Access> {
+    let access = Access::open(&folder(common)?)?;
+    let path = path(common)?;
+    let kept = if path.exists() { Some(read(&path)?) } else { None };
+    let is_right = |token: &Token| token.authority == authority && access.knows(token);
+    if !kept.as_ref().is_some_and(is_right) {
+        let token = Token::random(Role::Owner, authority)?;
+        access.add(&token, None)?;
+        private::write(&path, &(token.secret() + "\n"))?;
+        if let Some(earlier) = kept {
+            access.revoke(&earlier.id)?;
+        }
     }
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    }
-    let token = random()?;
-    let made = File::options().write(true).create_new(true).mode(0o600).open(&path);
-    made.and_then(|mut file| writeln!(file, "{}", token.secret())).map_err(|error| {
-        Failure::error(Exit::WrongInput, format!("cannot write {}: {error}", path.display()))
-    })?;
-    Ok(token)
+    Ok(access)
 }
 
 /// The one to show.
-pub(crate) fn shown(common: &Common, args: &TokenArg) -> anyhow::Result<Token> {
-    read(&path(common, args)?)
+pub(crate) fn shown(common: &Common) -> anyhow::Result<Token> {
+    read(&path(common)?)
 }
 
-fn path(common: &Common, args: &TokenArg) -> anyhow::Result<PathBuf> {
-    match &args.token_file {
+fn path(common: &Common) -> anyhow::Result<PathBuf> {
+    match &common.token_file {
         Some(path) => Ok(path.clone()),
         None => Ok(database::path(common)?.with_extension("token")),
     }
@@ -54,11 +55,11 @@ fn read(path: &Path) -> anyhow::Result<Token> {
     let wrong = |what: String| Failure::error(Exit::WrongInput, what);
     let text = std::fs::read_to_string(path).map_err(|error| {
         let hint = if error.kind() == io::ErrorKind::NotFound {
-            "\nhint: `gramwise serve` makes it; copy it from the coordinator's machine, or name it with --token-file"
+            "\nhint: on the coordinator's machine `gramwise serve` makes one, and `gramwise token create` makes more; copy it here, or name it with --token-file"
         } else {
             ""
         };
         wrong(format!("cannot read the coordinator's token {}: {error}{hint}", path.display()))
     })?;
-    Token::parse(&text).map_err(|none| wrong(format!("{}: {none}", path.display())))
+    Token::parse(&text).map_err(|none| wrong(format!("{}: {none}", path.display()))).context("no token")
 }

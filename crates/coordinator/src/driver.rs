@@ -7,12 +7,12 @@
 use std::time::{Duration, Instant};
 
 use gramwise_carbon::{CarbonFactors, StatedIntensity};
-use gramwise_model::work::{Assignment, Card, Instruction, Report};
-use gramwise_model::{AttemptId, SweepId, SweepSpec, WorkerId};
+use gramwise_model::work::{Assignment, Host, Instruction, Report};
+use gramwise_model::{AttemptId, Config, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 use gramwise_search::strategy::EarlierTrial;
 use gramwise_search::{
-    Command, Effect, Fact, Fit, Refused, State, SweepPhase, apply, assigned, decide, effect, fits_due,
-    instructions, recall,
+    Command, Dismissal, Effect, Fact, Fit, Refused, State, SweepPhase, apply, assigned, decide, effect,
+    fits_due, instructions, next_rested, recall,
 };
 use gramwise_store::{Journal, Reader};
 use tokio::sync::oneshot;
@@ -45,6 +45,9 @@ pub enum Error {
     /// The coordinator has stopped.
     #[error("the coordinator has stopped")]
     Gone,
+    /// The certificates cannot be used.
+    #[error("cannot encrypt: {0}")]
+    Tls(tonic::transport::Error),
     /// The listener is unusable.
     #[error("cannot listen: {0}")]
     Socket(std::io::Error),
@@ -62,6 +65,8 @@ pub(crate) enum LeaseAnswer {
         joined: bool,
     },
     Ended,
+    /// The machine is taken out of service.
+    Drained,
 }
 
 /// What a report is answered.
@@ -75,8 +80,7 @@ pub(crate) struct ReportAnswer {
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     pub(crate) worker: WorkerId,
-    pub(crate) description: String,
-    pub(crate) gpus: Vec<Card>,
+    pub(crate) host: Host,
     pub(crate) request: u64,
     pub(crate) free_gpus: Vec<String>,
 }
@@ -88,7 +92,11 @@ enum Message {
     Submit(Box<SweepSpec>, CarbonFactors, String, Reply<SweepId>),
     Ask(Question, Reply<LeaseAnswer>),
     Report(Box<Report>, Reply<ReportAnswer>),
-    End(SweepId, String, Reply<()>),
+    /// Anything that is answered by its being done.
+    Do(Box<Command>, Reply<()>),
+    Enqueue(SweepId, Config, String, Reply<TrialId>),
+    Drain(String, Reply<Vec<WorkerId>>),
+    IsOf(AttemptId, WorkerId, Reply<bool>),
     Intensity(SweepId, StatedIntensity, Reply<bool>),
     Fitted(Vec<Command>),
     Stop,
@@ -118,8 +126,23 @@ impl DriverHandle {
         self.call(|reply| Message::Report(Box::new(report), reply)).await
     }
 
-    pub(crate) async fn end(&self, sweep: SweepId, why: String) -> Result<(), Error> {
-        self.call(|reply| Message::End(sweep, why, reply)).await
+    /// Holds or ends a sweep.
+    pub(crate) async fn carry_out(&self, command: Command) -> Result<(), Error> {
+        self.call(|reply| Message::Do(Box::new(command), reply)).await
+    }
+
+    pub(crate) async fn enqueue(&self, sweep: SweepId, config: Config, by: String) -> Result<TrialId, Error> {
+        self.call(|reply| Message::Enqueue(sweep, config, by, reply)).await
+    }
+
+    /// Takes the workers of a name, or of a host, out of service.
+    pub(crate) async fn drain(&self, worker: String) -> Result<Vec<WorkerId>, Error> {
+        self.call(|reply| Message::Drain(worker, reply)).await
+    }
+
+    /// Was an attempt leased to a worker?
+    pub(crate) async fn is_of(&self, attempt: AttemptId, worker: WorkerId) -> Result<bool, Error> {
+        self.call(|reply| Message::IsOf(attempt, worker, reply)).await
     }
 
     /// Is the sweep still running after it?
@@ -220,6 +243,8 @@ pub(crate) struct Driver {
     news: bool,
     /// A fit is being computed.
     fitting: bool,
+    /// The open calls are put again at this time: a trial that failed has had its pause.
+    wake_at: Option<Timestamp>,
 }
 
 impl Driver {
@@ -245,6 +270,7 @@ impl Driver {
             held: Vec::new(),
             news: false,
             fitting: false,
+            wake_at: None,
         };
         // Given up first: what they held ended when they were last heard of, not now.
         if matches!(sweeps, Sweeps::One(_)) {
@@ -335,9 +361,24 @@ impl Driver {
                 };
                 self.hold(reply, done.map(|()| answer));
             }
-            Message::End(sweep, why, reply) => {
-                let done = self.carry_out(&Command::End { sweep, why });
+            Message::Do(command, reply) => {
+                let done = self.carry_out(&command);
                 self.hold(reply, done);
+            }
+            Message::Enqueue(sweep, config, by, reply) => {
+                let done = self.carry_out(&Command::Enqueue { sweep, config, by });
+                let trial = self.state.sweep(sweep).and_then(|sweep| sweep.trials.last_key_value());
+                let trial = trial.map_or(TrialId(0), |(id, _)| *id);
+                self.hold(reply, done.map(|()| trial));
+            }
+            Message::IsOf(attempt, worker, reply) => {
+                let known = self.state.attempt(attempt);
+                let is_of = known.is_some_and(|(_, _, held)| held.worker == worker);
+                self.hold(reply, Ok(is_of));
+            }
+            Message::Drain(name, reply) => {
+                let drained = self.drain(&name);
+                self.hold(reply, drained);
             }
             Message::Intensity(sweep, stated, reply) => {
                 let done = self.carry_out(&Command::StateIntensity { sweep, stated });
@@ -357,6 +398,27 @@ impl Driver {
         false
     }
 
+    /// Workers of a name or a host, those that serve a sweep and those that wait for one.
+    fn drain(&mut self, name: &str) -> Result<Vec<WorkerId>, Error> {
+        let is_meant = |id: &WorkerId, host: &str| id.0 == name || host == name;
+        let serving = self.state.workers.iter().filter(|(_, worker)| !worker.gone);
+        let mut drained: Vec<WorkerId> =
+            serving.filter(|(id, worker)| is_meant(id, &worker.host)).map(|(id, _)| id.clone()).collect();
+        for worker in drained.clone() {
+            self.carry_out(&Command::Drain { worker })?;
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Question { worker, host, .. } = &waiting.question;
+            if self.state.workers.contains_key(worker) || !is_meant(worker, &host.name) {
+                self.waiting.push(waiting);
+            } else {
+                drained.push(worker.clone());
+                self.hold(waiting.reply, Ok(LeaseAnswer::Drained));
+            }
+        }
+        Ok(drained)
+    }
+
     /// Decides on one command and applies what follows; it is written with the group.
     fn carry_out(&mut self, command: &Command) -> Result<(), Error> {
         let facts = decide(&self.state, command, self.clock.now())?;
@@ -373,17 +435,20 @@ impl Driver {
 
     /// Puts all open calls for work again, if anything happened since they were put last.
     fn ask_again(&mut self) {
-        if !std::mem::take(&mut self.news) {
+        let now = self.clock.now();
+        let is_rested = self.wake_at.is_some_and(|at| at <= now);
+        if !std::mem::take(&mut self.news) && !is_rested {
             return;
         }
         for waiting in std::mem::take(&mut self.waiting) {
-            let Question { worker, description, gpus, request, free_gpus } = waiting.question.clone();
-            let asked = Command::Ask { worker, description, gpus, request, free_gpus };
+            let Question { worker, host, request, free_gpus } = waiting.question.clone();
+            let asked = Command::Ask { worker, host, request, free_gpus };
             match self.carry_out(&asked) {
                 Ok(()) => self.waiting.push(waiting),
                 Err(error) => self.hold(waiting.reply, Err(error)),
             }
         }
+        self.wake_at = next_rested(&self.state, now);
     }
 
     /// Has the fits computed that are due, one lot at a time, on a thread of their own: nobody waits for them.
@@ -435,7 +500,13 @@ impl Driver {
         if let Some(assignment) = fresh.or_else(|| assigned(&self.state, worker, *request)) {
             return Some(LeaseAnswer::Assigned(Box::new(assignment)));
         }
-        let served = self.state.workers.get(worker).and_then(|worker| self.state.sweep(worker.sweep));
+        let known = self.state.workers.get(worker);
+        match known.and_then(|worker| worker.dismissed) {
+            Some(Dismissal::Drained) => return Some(LeaseAnswer::Drained),
+            Some(Dismissal::Shared | Dismissal::Excluded) => return Some(LeaseAnswer::Ended),
+            None => {}
+        }
+        let served = known.and_then(|worker| self.state.sweep(worker.sweep));
         if served.is_some_and(|sweep| sweep.phase != SweepPhase::Running) {
             return Some(LeaseAnswer::Ended);
         }

@@ -6,16 +6,24 @@
 mod clock;
 mod driver;
 mod feed;
+mod output;
+mod refusals;
 mod service;
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gramwise_carbon::CarbonFactors;
 use gramwise_model::{SweepId, SweepSpec};
+use gramwise_search::Command;
 use gramwise_store::Journal;
-use gramwise_wire::token::{Guard, Token};
+use gramwise_trust::{Access, Authority, Door, Guard};
+use gramwise_wire::LARGEST_MESSAGE;
 use gramwise_wire::v1::sweeps_server::SweepsServer;
+use gramwise_wire::v1::trust_server::TrustServer;
 use gramwise_wire::v1::work_server::WorkServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -27,10 +35,79 @@ use driver::{Driver, DriverHandle};
 pub use driver::{Error, Sweeps};
 use feed::Feed;
 pub use feed::Grid;
+use output::Outputs;
+use refusals::Refusals;
 
 /// How long calls in flight may take when the coordinator stops. Streams that a peer holds open would make tonic
 /// wait for ever.
 const DRAIN: Duration = Duration::from_secs(5);
+/// A connection that stands open is looked after so often, and given up when nothing comes back for so long.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+/// Calls of one connection at once. A worker has one for each trial's output and two of its own.
+const CALLS: usize = 64;
+/// Bytes of a call's headers.
+const HEADERS: u32 = 16 << 10;
+
+/// What a coordinator is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Sweeps to take up again.
+    pub sweeps: Sweeps,
+    /// Publishers of the grid's intensity.
+    pub grid: Grid,
+    /// A worker that is not heard of for so long loses what it held: it is interrupted, its grams move to `lost`, its trials wait to be
+    /// run again.
+    pub lease: Duration,
+    /// Who is let in.
+    pub access: Access,
+    /// Its certificates; without them nothing is encrypted, which is for loopback only.
+    pub authority: Option<Authority>,
+    /// The folder for what trials wrote.
+    pub files: PathBuf,
+    /// Answers questions that only read.
+    pub answers: Answers,
+}
+
+/// Carries out commands that only read: their words, the terminal's columns, and whether it shows colours.
+#[derive(Clone)]
+pub struct Answers(Arc<Answering>);
+
+type Answering = dyn Fn(&[String], usize, bool) -> Answer + Send + Sync;
+
+/// What a command that only reads came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// For stdout.
+    pub text: Vec<u8>,
+    /// For stderr.
+    pub error: String,
+    /// The exit code.
+    pub exit: u8,
+    /// What was asked about still goes on.
+    pub more: bool,
+}
+
+impl Answers {
+    /// By a function.
+    pub fn new(answer: impl Fn(&[String], usize, bool) -> Answer + Send + Sync + 'static) -> Self {
+        Self(Arc::new(answer))
+    }
+
+    /// None: a coordinator whose database is at hand.
+    pub fn none() -> Self {
+        Self::new(|_, _, _| Answer::default())
+    }
+
+    fn answer(&self, words: &[String], width: usize, colour: bool) -> Answer {
+        self.0(words, width, colour)
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Answers(..)")
+    }
+}
 
 /// A running coordinator.
 #[derive(Debug)]
@@ -44,16 +121,9 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Starts on a listener, for all who show the token. Sweeps to resume are replayed from the journal; a worker that is not heard of for `lease` loses what it
-    /// held: it is interrupted, its grams move to `lost`, its trials wait to be run again.
-    pub fn start(
-        journal: Journal,
-        sweeps: Sweeps,
-        listener: TcpListener,
-        grid: Grid,
-        lease: Duration,
-        token: Token,
-    ) -> Result<Self, Error> {
+    /// Starts on a listener. Sweeps to resume are replayed from the journal.
+    pub fn start(journal: Journal, listener: TcpListener, options: Options) -> Result<Self, Error> {
+        let Options { sweeps, grid, lease, access, authority, files, answers } = options;
         let address = listener.local_addr().map_err(Error::Socket)?;
         let (driver, resumed, thread) = Driver::start(journal, sweeps, lease)?;
         let feed = Feed::new(driver.clone(), grid);
@@ -64,15 +134,40 @@ impl Coordinator {
             }
         }
         let stop = CancellationToken::new();
-        let service = service::Service::new(driver.clone(), feed.clone());
-        let stopped = stop.clone().cancelled_owned();
-        let server = tonic::transport::Server::builder()
-            .add_service(SweepsServer::with_interceptor(service.clone(), Guard(token.clone())))
+        let authority = authority.map(Arc::new);
+        let service = service::Service {
+            driver: driver.clone(),
+            feed: feed.clone(),
+            outputs: Outputs::new(&files),
+            answers,
+            asking: service::Service::questions(),
+            access: access.clone(),
+            authority: authority.clone(),
+        };
+        let (every, patience) = KEEP_ALIVE;
+        let mut server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(every))
+            .http2_keepalive_timeout(Some(patience))
+            .http2_max_header_list_size(HEADERS)
+            .concurrency_limit_per_connection(CALLS);
+        if let Some(authority) = &authority {
+            server = server.tls_config(authority.server()).map_err(Error::Tls)?;
+        }
+        let door = |door| Guard { access: access.clone(), door };
+        let (sweeps, work, trust) =
+            (SweepsServer::new(service.clone()), WorkServer::new(service.clone()), TrustServer::new(service));
+        let server = server
+            .layer(Refusals::default())
             .add_service(InterceptedService::new(
-                WorkServer::new(service).max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE),
-                Guard(token),
+                sweeps.max_decoding_message_size(LARGEST_MESSAGE),
+                door(Door::Client),
             ))
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped);
+            .add_service(InterceptedService::new(
+                work.max_decoding_message_size(LARGEST_MESSAGE),
+                door(Door::Work),
+            ))
+            .add_service(InterceptedService::new(trust, door(Door::Join)))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone().cancelled_owned());
         Ok(Self { address, driver, feed, thread, server: tokio::spawn(server), stop })
     }
 
@@ -93,7 +188,7 @@ impl Coordinator {
 
     /// Ends a sweep: no new trials, running ones are stopped.
     pub async fn end(&self, sweep: SweepId, why: String) -> Result<(), Error> {
-        self.driver.end(sweep, why).await
+        self.driver.carry_out(Command::End { sweep, why, let_finish: false }).await
     }
 
     /// Waits until the driver has ended by itself: it could not write the journal. [`Coordinator::stop`] says why.

@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use gramwise_coordinator::{Coordinator, Grid, Sweeps};
+use gramwise_coordinator::{Answers, Coordinator, Grid, Options, Sweeps};
 use gramwise_search::LEASE;
 use gramwise_store::{Journal, Reader};
-use gramwise_wire::token::{Bearer, Token};
+use gramwise_trust::{Access, Bearer, Peer, Role, Token};
 use gramwise_wire::v1;
+use gramwise_wire::v1::control_request::Action;
 use gramwise_wire::v1::lease_reply::Answer;
 use gramwise_wire::v1::sweeps_client::SweepsClient;
 use gramwise_wire::v1::work_client::WorkClient;
@@ -39,16 +40,26 @@ async fn start() -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = gramwise_grid::Client::new(gramwise_grid::Keys::default(), None, None);
     let grid = Grid { client, every: Duration::from_secs(300) };
-    let coordinator = Coordinator::start(journal, Sweeps::One(None), listener, grid, LEASE, token()).unwrap();
-    let address = format!("http://{}", coordinator.address());
-    let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
-    let sweeps = SweepsClient::with_interceptor(channel.clone(), Bearer(token()));
-    let work = WorkClient::with_interceptor(channel, Bearer(token()));
+    let token = Token::random(Role::Owner, None).unwrap();
+    let options = Options {
+        sweeps: Sweeps::One(None),
+        grid,
+        lease: LEASE,
+        access: Access::only(&token),
+        authority: None,
+        files: folder.path().join("files"),
+        answers: Answers::none(),
+    };
+    let coordinator = Coordinator::start(journal, listener, options).unwrap();
+    let peer = Peer::by_token(coordinator.address().to_string().parse().unwrap(), token);
+    let channel = peer.endpoint().unwrap().connect().await.unwrap();
+    let sweeps = SweepsClient::with_interceptor(channel.clone(), peer.bearer());
+    let work = WorkClient::with_interceptor(channel, peer.bearer());
     Running { coordinator, sweeps, work, folder }
 }
 
-fn token() -> Token {
-    Token::from_random([7; 32])
+fn control(sweep: u32, action: Action) -> v1::ControlRequest {
+    v1::ControlRequest { sweep, action: action.into(), by: "somebody@somewhere".to_owned() }
 }
 
 fn question(request: u64) -> v1::LeaseRequest {
@@ -56,8 +67,8 @@ fn question(request: u64) -> v1::LeaseRequest {
         worker: "host-1".to_owned(),
         request,
         description: "a host".to_owned(),
-        gpus: Vec::new(),
-        free_gpus: Vec::new(),
+        host: "host".to_owned(),
+        ..v1::LeaseRequest::default()
     }
 }
 
@@ -131,7 +142,7 @@ async fn what_is_wrong_is_refused_and_changes_nothing() {
         "{}",
         refused.message()
     );
-    let refused = running.sweeps.end(v1::EndRequest { sweep: 7, why: String::new() }).await.unwrap_err();
+    let refused = running.sweeps.control(control(7, Action::Cancel)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 
     let submit = v1::SubmitRequest { yaml: YAML.to_owned(), by: String::new() };
@@ -154,7 +165,7 @@ async fn an_ended_sweep_tells_its_workers_to_go() {
     let submit = v1::SubmitRequest { yaml: YAML.to_owned(), by: String::new() };
     let sweep = running.sweeps.submit(submit).await.unwrap().into_inner().sweep;
     let leased = assigned(running.work.lease(question(1)).await.unwrap().into_inner());
-    running.sweeps.end(v1::EndRequest { sweep, why: "enough".to_owned() }).await.unwrap();
+    running.sweeps.control(control(sweep, Action::Cancel)).await.unwrap();
     let reply = running.work.report(report(1, leased.attempt, 10, 1)).await.unwrap().into_inner();
     assert!(!reply.instructions[0].stop.is_empty());
     let answer = running.work.lease(question(2)).await.unwrap().into_inner().answer;

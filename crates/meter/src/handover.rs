@@ -2,7 +2,7 @@
 //! meanwhile, so the first reading of the next life tells what was burnt in between, and who of the earlier life burnt it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gramwise_carbon::{Amount, Component, Microjoules, Provenance, Watts};
@@ -59,6 +59,21 @@ pub struct Ending {
     pub cpu: Duration,
 }
 
+/// A consumer of the earlier life that still runs: the next life goes on charging it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopted {
+    /// Its number, the same in both lives.
+    pub consumer: ConsumerId,
+    /// GPUs leased to it, by UUID.
+    pub gpus: Vec<String>,
+    /// Cores reserved.
+    pub cpus: Option<u32>,
+    /// The root of its process tree.
+    pub root: u32,
+    /// Its cgroup, where it has one of its own.
+    pub cgroup: Option<PathBuf>,
+}
+
 /// What a device counted between two lives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Hole {
@@ -73,6 +88,11 @@ impl Handover {
     pub fn is_running(&self, consumer: ConsumerId) -> bool {
         let root = self.roots.get(&consumer);
         root.is_some_and(|root| Processes::at(Path::new("/proc")).tree(*root).is_some())
+    }
+
+    /// What was known then.
+    pub fn snapshot(&self) -> &HostSnapshot {
+        &self.snapshot
     }
 
     /// The earlier life's books with the hole closed: each device's energy until its users ended is theirs, in proportion to what
@@ -220,6 +240,34 @@ mod tests {
         let next = next_life(Replay::new([power(0)]), 2.5);
         let settled = next.settle(meter.handover(), &[(ONE, ending(12.0, 0))].into());
         assert_eq!(settled.consumers[&ONE].gpu.estimated, modelled(150.0));
+    }
+
+    #[test]
+    fn a_trial_that_still_runs_is_charged_on_as_if_nothing_had_happened() {
+        let (left, processes) = first_life([0.0, 100.0, 200.0]);
+        let gpu = Replay::new([350.0, 350.0, 450.0, 460.0].map(counter));
+        let (mut next, later) = host(vec![gpu], vec![], 0);
+        next.sample_at(Moment::at(3.5));
+        drop(processes);
+        later.tree(7, 1800, 0);
+        let adopted = Adopted { consumer: ONE, gpus: vec![uuid(0)], cpus: None, root: 7, cgroup: None };
+        let taken_over = next.adopt(through_a_journal(&left), &BTreeMap::new(), vec![adopted]);
+        assert_eq!(taken_over.consumers[&ONE].gpu.modelled, modelled(150.0), "the hole");
+        assert_eq!(taken_over.consumers[&ONE].cpu.modelled, modelled(18.0));
+        later.tree(7, 2000, 0);
+        next.close_at(Moment::at(4.5), ONE, None);
+        let after = next.sample_at(Moment::at(5.0));
+        assert_eq!(after.consumers[&ONE].gpu.measured, modelled(200.0 + 100.0));
+        assert_eq!(after.consumers[&ONE].cpu.modelled, modelled(20.0), "no second is charged twice");
+        assert_eq!(after.total.gpu.total(), modelled(460.0), "all that the counter counted");
+        assert!(after.is_balanced());
+        // Began after the last reading: from its beginning.
+        let (mut another, later) = host(vec![], vec![], 0);
+        another.sample_at(Moment::at(3.5));
+        later.tree(8, 300, 0);
+        let young = Adopted { consumer: TWO, gpus: Vec::new(), cpus: None, root: 8, cgroup: None };
+        let taken_over = another.adopt(left, &BTreeMap::new(), vec![young]);
+        assert_eq!(taken_over.consumers[&TWO].cpu.modelled, modelled(3.0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::attribution::{Bucket, HostSnapshot, Uses};
 use crate::clock::Moment;
 use crate::cpu_model::CorePower;
 use crate::doctor::Finding;
-use crate::handover::{Ending, Handover, Hole, LineLeft};
+use crate::handover::{Adopted, Ending, Handover, Hole, LineLeft};
 use crate::line::Line;
 use crate::memory_model;
 use crate::probe::{self, Inventory, ProbeError, ProbeOptions};
@@ -269,6 +269,36 @@ impl HostMeter {
         let memory = self.dram.is_empty().then(|| memory_model::power(self.inventory.memory_bytes));
         let until = self.first.map_or(left.taken.boot, |first| first.boot);
         left.close(endings, until, hole, (core, memory))
+    }
+
+    /// Takes the books of an earlier life of this host's meter over: what its consumers burnt in between is theirs, those that still
+    /// run are charged on, and no sum begins anew. To be called before anything is opened here; after another boot of the kernel nothing
+    /// still runs.
+    pub fn adopt(
+        &mut self,
+        left: Handover,
+        endings: &BTreeMap<ConsumerId, Ending>,
+        running: Vec<Adopted>,
+    ) -> HostSnapshot {
+        let (mut endings, mut windows) = (endings.clone(), BTreeMap::new());
+        let at = self.first.unwrap_or_default().boot;
+        for Adopted { consumer, gpus, cpus, root, cgroup } in running {
+            let root = self.processes.identify(root);
+            let by_tree = root.and_then(|root| self.processes.tree(root)).unwrap_or_default().cpu;
+            let cpu = by_tree.max(cgroup.as_deref().and_then(cgroup_cpu).unwrap_or_default());
+            // Began after the last reading: its processor time is charged from its beginning.
+            let charged = left.cpu.get(&consumer).map_or(Duration::ZERO, |charged| cpu.max(*charged));
+            endings.insert(consumer, Ending { at, cpu });
+            windows.insert(consumer, Window { cgroup, cpus, root, cpu: charged, final_cpu: None });
+            self.leases.extend(gpus.into_iter().map(|uuid| (uuid, consumer)));
+        }
+        let earlier = self.settle(left, &endings);
+        self.books.absorb(&earlier);
+        for consumer in windows.keys() {
+            self.books.consumers.entry(*consumer).or_default();
+        }
+        self.windows.append(&mut windows);
+        self.sample_at(Moment::now())
     }
 
     /// All lines, each with its place among those of its kind.

@@ -45,7 +45,7 @@ pub use calibrate::{Calibration, Phases, calibrate};
 pub use clock::boot_time;
 pub use device::{Device, Raw, ReadError};
 pub use doctor::{Finding, Status};
-pub use handover::{Ending, Handover};
+pub use handover::{Adopted, Ending, Handover};
 pub use host::{ConsumerId, HostMeter, IdlePolicy};
 pub use node::{NodeSource, UnknownNodeSource};
 pub use probe::{Gpu, Inventory, ProbeError, ProbeOptions};

@@ -11,7 +11,7 @@ use crate::attribution::HostSnapshot;
 use gramwise_carbon::Energy;
 
 use crate::doctor::Finding;
-use crate::handover::{Ending, Handover};
+use crate::handover::{Adopted, Ending, Handover};
 use crate::host::{ConsumerId, HostMeter};
 use crate::probe::Inventory;
 
@@ -42,6 +42,7 @@ enum Request {
     Forget(ConsumerId, Energy),
     Snapshot(Box<dyn FnOnce(HostSnapshot) + Send>),
     Handover(Box<dyn FnOnce(HostSnapshot, Handover) + Send>),
+    Adopt(Box<Handover>, BTreeMap<ConsumerId, Ending>, Vec<Adopted>, Box<dyn FnOnce(HostSnapshot) + Send>),
     Settle(Box<Handover>, BTreeMap<ConsumerId, Ending>, Box<dyn FnOnce(HostSnapshot) + Send>),
 }
 
@@ -107,6 +108,17 @@ impl MeterHandle {
         self.request(Request::Settle(Box::new(left), endings, Box::new(reply)));
     }
 
+    /// See [`HostMeter::adopt`]. If the thread is gone, `reply` is dropped.
+    pub fn adopt(
+        &self,
+        left: Handover,
+        endings: BTreeMap<ConsumerId, Ending>,
+        running: Vec<Adopted>,
+        reply: impl FnOnce(HostSnapshot) + Send + 'static,
+    ) {
+        self.request(Request::Adopt(Box::new(left), endings, running, Box::new(reply)));
+    }
+
     fn request(&self, request: Request) {
         // An error says that the thread is gone; a dropped reply tells the caller of a snapshot.
         let _ = self.requests.send(request);
@@ -133,6 +145,7 @@ fn run(mut meter: HostMeter, queue: &Receiver<Request>) {
                 let snapshot = meter.sample();
                 reply(snapshot, meter.handover());
             }
+            Ok(Request::Adopt(left, endings, running, reply)) => reply(meter.adopt(*left, &endings, running)),
             Ok(Request::Settle(left, endings, reply)) => {
                 reply(meter.settle(*left, &endings));
                 continue;

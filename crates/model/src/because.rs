@@ -17,6 +17,11 @@ pub enum Because {
         /// The index of the point in the sampler's sequence.
         index: u64,
     },
+    /// Somebody had it tried, by `gramwise enqueue`.
+    Enqueued {
+        /// `user@host`.
+        by: String,
+    },
     /// The search begins: trials are first seen for some steps each, the best of them for longer.
     Beginning {
         /// The step to run to.

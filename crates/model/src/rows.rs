@@ -50,7 +50,9 @@ impl fmt::Display for Account {
 pub enum SweepState {
     /// Trials run, or will when a coordinator runs it again.
     Running,
-    /// No new trials; the last ones are being stopped.
+    /// No new trials for now.
+    Paused,
+    /// No new trials; the last ones are finishing or being stopped.
     Ending,
     /// Over.
     Ended,

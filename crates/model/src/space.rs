@@ -185,6 +185,59 @@ impl Distribution {
         }
     }
 
+    /// Is a value one of this distribution's, within its bounds?
+    pub fn holds(&self, value: &Value) -> bool {
+        let within = |min: f64, max: f64| value.number().is_some_and(|number| (min..=max).contains(&number));
+        match self {
+            Self::Constant(only) => only.same_as(value),
+            Self::Categorical { .. } => self.could_be(value),
+            Self::Uniform { min, max } | Self::LogUniform { min, max } => within(*min, *max),
+            Self::IntUniform { min, max } => {
+                within(*min as f64, *max as f64) && value.number().is_some_and(|number| number.fract() == 0.0)
+            }
+            Self::Normal { .. } => value.number().is_some_and(f64::is_finite),
+            Self::LogNormal { .. } => value.number().is_some_and(|number| number.is_finite() && number > 0.0),
+            Self::Quantized { inner, .. } => inner.holds(value),
+        }
+    }
+
+    /// A value that it holds, as a sampler would write it: `1` where one of the choices is `1.0`, a whole number as one.
+    #[must_use]
+    pub fn typed(&self, value: &Value) -> Value {
+        let same = |choice: &&Value| choice.same_as(value);
+        match (self, value) {
+            (Self::Constant(only), _) => only.clone(),
+            (Self::Categorical { choices, .. }, _) => choices.iter().find(same).unwrap_or(value).clone(),
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "it lies between two whole numbers of 64 bits"
+            )]
+            (Self::IntUniform { .. }, Value::Float(whole)) => Value::Int(*whole as i64),
+            (Self::Uniform { .. } | Self::LogUniform { .. }, Value::Int(whole)) => {
+                Value::Float(*whole as f64)
+            }
+            _ => value.clone(),
+        }
+    }
+
+    /// Its values in words, for messages.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Constant(only) => format!("always {only}"),
+            Self::Categorical { choices, .. } => {
+                let choices: Vec<String> = choices.iter().map(ToString::to_string).collect();
+                format!("one of {}", choices.join(", "))
+            }
+            Self::Uniform { min, max } | Self::LogUniform { min, max } => {
+                format!("a number from {min} to {max}")
+            }
+            Self::IntUniform { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Normal { .. } => "a number".to_owned(),
+            Self::LogNormal { .. } => "a number above 0".to_owned(),
+            Self::Quantized { step, inner } => format!("{} in steps of {step}", inner.describe()),
+        }
+    }
+
     /// Can a grid list its values? Steps between bounds are finitely many.
     pub fn is_listed(&self) -> bool {
         match self {

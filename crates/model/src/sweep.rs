@@ -44,6 +44,9 @@ pub struct SweepSpec {
     pub warm_start: Vec<String>,
     /// Seed of every random draw.
     pub seed: u64,
+    /// Of several sweeps of one coordinator, workers serve those of the highest priority.
+    #[serde(default)]
+    pub priority: u32,
 }
 
 /// The trial's unit of progress.

@@ -18,7 +18,7 @@ pub struct Card {
 }
 
 /// Everything a worker needs for running an attempt, besides what the sweep says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The attempt.
     pub attempt: AttemptId,
@@ -35,7 +35,7 @@ pub struct Assignment {
 }
 
 /// The part of a sweep that a worker needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// A shell command run once per worker, before the first trial.
     pub setup: Option<String>,
@@ -45,6 +45,25 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// CPU cores one trial may count on.
     pub cpus: Option<u32>,
+    /// Memory that a trial may use, in bytes.
+    pub memory: Option<u64>,
+}
+
+/// What a worker says of its host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Host, processor and GPUs in one line, for people.
+    pub description: String,
+    /// Its graphics cards.
+    pub gpus: Vec<Card>,
+    /// CPU cores; 0 where that is not known.
+    pub cpus: u32,
+    /// Memory in bytes; 0 where that is not known.
+    pub memory: u64,
+    /// Where its trials' checkpoints are: workers that share a folder say the same.
+    pub place: String,
 }
 
 /// What a worker is to do with an attempt it holds.

@@ -11,6 +11,7 @@ use crate::words::{listed, metric_value, values};
 pub(crate) fn short(because: &Because) -> String {
     match because {
         Because::Sampled { sampler, index } => format!("drawn by {sampler}, point {index}"),
+        Because::Enqueued { by } => format!("enqueued by {by}"),
         Because::Beginning { to, grams_left: _ } => {
             format!("the search begins: trials are first seen to step {to}")
         }
@@ -44,6 +45,7 @@ pub(crate) fn long(because: &Because, verdict: Option<Verdict>, spec: &SweepSpec
             vec![short(because), format!("predicted grams left {}", grams(GramsCo2e::new(*left)))]
         }
         Because::Sampled { .. }
+        | Because::Enqueued { .. }
         | Because::Beginning { .. }
         | Because::LastStep
         | Because::Diverged { .. }

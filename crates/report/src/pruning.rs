@@ -80,6 +80,7 @@ pub(crate) fn estimate(because: &Because) -> Option<&GainEstimate> {
         Because::Gain(estimate) => Some(estimate),
         Because::Guarded { estimate, .. } => estimate.as_ref(),
         Because::Sampled { .. }
+        | Because::Enqueued { .. }
         | Because::Beginning { .. }
         | Because::Rung(_)
         | Because::LastStep

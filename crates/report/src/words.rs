@@ -23,6 +23,7 @@ pub(crate) fn trial_state(state: TrialState) -> &'static str {
 pub(crate) fn sweep_state(state: SweepState) -> &'static str {
     match state {
         SweepState::Running => "running",
+        SweepState::Paused => "paused",
         SweepState::Ending => "ending",
         SweepState::Ended => "ended",
     }

@@ -36,16 +36,32 @@ pub fn apply(state: &mut State, fact: &Fact) {
             let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
             sweep.factors = sweep.factors.with(stated);
         }
-        Fact::WorkerJoined { sweep, worker, description: _, gpus: _, at } => {
-            state.workers.insert(worker.clone(), Worker::joined(*sweep, *at));
+        Fact::SweepHeld { sweep, held, by: _ } => state.sweeps.get_mut(sweep).expect(CREATED).held = *held,
+        Fact::HostExcluded { sweep, host, why } => {
+            state.sweeps.get_mut(sweep).expect(CREATED).excluded.insert(host.clone(), why.clone());
+        }
+        Fact::WorkerJoined { sweep, worker, description: _, gpus: _, host, place, at } => {
+            state.workers.insert(worker.clone(), Worker::joined(*sweep, (host, place), *at));
+            state.shifted_at = state.shifted_at.max(*at);
+        }
+        Fact::WorkerDismissed { sweep: _, worker, dismissal, at } => {
+            state.workers.get_mut(worker).expect(CREATED).dismissed = Some(*dismissal);
+            state.shifted_at = state.shifted_at.max(*at);
         }
         Fact::WorkerGone { sweep: _, worker } => {
-            state.workers.get_mut(worker).expect(CREATED).gone = true;
+            let worker = state.workers.get_mut(worker).expect(CREATED);
+            worker.gone = true;
+            state.shifted_at = state.shifted_at.max(worker.heard_at);
         }
-        Fact::TrialProposed { sweep, trial, config, seed, because: _ } => {
+        Fact::TrialProposed { sweep, trial, config, seed, because } => {
             let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
             sweep.strategy.started(config.clone());
-            sweep.trials.insert(*trial, Trial::proposed(*trial, config.clone(), *seed));
+            let mut proposed = Trial::proposed(*trial, config.clone(), *seed);
+            if let Because::Enqueued { by } = because {
+                proposed.enqueued_by = Some(by.clone());
+            }
+            sweep.trials.insert(*trial, proposed);
+            sweep.waiting.insert(*trial);
         }
         Fact::ModelFitted { sweep, objective, parameters } => {
             state.sweeps.get_mut(sweep).expect(CREATED).strategy.fitted(*objective, parameters);
@@ -58,6 +74,7 @@ pub fn apply(state: &mut State, fact: &Fact) {
             held_by.heard_at = held_by.heard_at.max(*at);
             let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
             sweep.live.insert(*attempt);
+            sweep.waiting.remove(&attempt.trial);
             if let Some(launch) = launch {
                 sweep.strategy.launched(index(attempt.trial), *launch);
             }
@@ -74,6 +91,7 @@ pub fn apply(state: &mut State, fact: &Fact) {
                 first_step: None,
                 last_step: None,
                 outcome: None,
+                ended_at: None,
             });
         }
         Fact::StepReported { attempt, step, metrics, footprint, at: _ } => {
@@ -134,7 +152,9 @@ pub fn apply(state: &mut State, fact: &Fact) {
             debug_assert_eq!(next.is_none(), matches!(verdict, Verdict::Continue | Verdict::Promote));
         }
         Fact::AttemptEnded { attempt, outcome, next, at } => {
-            attempt_mut(state, *attempt).outcome = Some(outcome.clone());
+            let over = attempt_mut(state, *attempt);
+            over.outcome = Some(outcome.clone());
+            over.ended_at = Some(*at);
             tell_end(state, *attempt, next);
             let trial = trial_mut(state, *attempt);
             trial.phase = match next {
@@ -151,16 +171,20 @@ pub fn apply(state: &mut State, fact: &Fact) {
             };
             let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
             sweep.live.remove(attempt);
+            if *next == Next::Wait {
+                sweep.waiting.insert(attempt.trial);
+            }
             sweep.gpu_ms += gpu_ms;
             state.workers.get_mut(&worker).expect(CREATED).live.remove(attempt);
         }
-        Fact::SweepEnding { sweep, why, budget: _ } => {
-            state.sweeps.get_mut(sweep).expect(CREATED).phase = SweepPhase::Ending { why: why.clone() };
+        Fact::SweepEnding { sweep, why, budget: _, let_finish } => {
+            let phase = SweepPhase::Ending { why: why.clone(), let_finish: *let_finish };
+            state.sweeps.get_mut(sweep).expect(CREATED).phase = phase;
         }
         Fact::SweepEnded { sweep, at: _ } => {
             let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
             let why = match &sweep.phase {
-                SweepPhase::Ending { why } | SweepPhase::Ended { why } => why.clone(),
+                SweepPhase::Ending { why, .. } | SweepPhase::Ended { why } => why.clone(),
                 SweepPhase::Running => String::new(),
             };
             sweep.phase = SweepPhase::Ended { why };

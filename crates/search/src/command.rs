@@ -1,8 +1,8 @@
 //! What is asked of the core, and how it refuses.
 
 use gramwise_carbon::{CarbonFactors, StatedIntensity};
-use gramwise_model::work::{Card, Report};
-use gramwise_model::{SweepId, SweepSpec, WorkerId};
+use gramwise_model::work::{Host, Report};
+use gramwise_model::{Config, SweepId, SweepSpec, WorkerId};
 
 use crate::strategy::EarlierTrial;
 
@@ -37,10 +37,8 @@ pub enum Command {
     Ask {
         /// The worker.
         worker: WorkerId,
-        /// Host, processor and GPUs, for people.
-        description: String,
-        /// Its graphics cards.
-        gpus: Vec<Card>,
+        /// Its host.
+        host: Host,
         /// The worker's number of this question, rising; asked again, the answer is the same.
         request: u64,
         /// GPUs not leased, by UUID.
@@ -69,12 +67,37 @@ pub enum Command {
         /// The worker.
         worker: WorkerId,
     },
+    /// Hold a sweep, or let it go on.
+    Hold {
+        /// The sweep.
+        sweep: SweepId,
+        /// Held, or let go?
+        held: bool,
+        /// `user@host`.
+        by: String,
+    },
     /// End a sweep.
     End {
         /// The sweep.
         sweep: SweepId,
         /// Why, in words.
         why: String,
+        /// Do running trials go on to their ends?
+        let_finish: bool,
+    },
+    /// Try a configuration before any that the search chooses.
+    Enqueue {
+        /// The sweep.
+        sweep: SweepId,
+        /// The configuration: every active hyperparameter.
+        config: Config,
+        /// `user@host`.
+        by: String,
+    },
+    /// Give a worker no more trials.
+    Drain {
+        /// The worker.
+        worker: WorkerId,
     },
 }
 
@@ -93,6 +116,12 @@ pub enum Refused {
     /// A total fell: such a report is not a later one of the same series.
     #[error("the totals of {0} fell since its last report")]
     TotalFell(String),
+    /// The sweep is over.
+    #[error("sweep {0} is over, or ending")]
+    Over(SweepId),
+    /// A configuration that is none of the sweep's.
+    #[error("{0}")]
+    Configuration(String),
     /// The parts of the host's energy do not make up its total.
     #[error("the parts of the energy of {worker} sum to {parts} uJ, its total is {total} uJ")]
     Unbalanced {

@@ -1,17 +1,21 @@
 //! What follows from a command: the only place where anything is decided.
 
 mod ask;
+mod enqueue;
+mod failure;
 mod judge;
 mod report;
+mod share;
 
+pub use ask::next_rested;
 use gramwise_carbon::Footprint;
 use gramwise_model::rows::{Account, Outcome, Verdict};
 use gramwise_model::{AttemptId, Because, SweepId, Timestamp, WorkerId};
 
 use crate::command::{Command, Refused};
-use crate::fact::{Fact, Next};
+use crate::fact::{Dismissal, Fact, Next};
 use crate::money;
-use crate::state::{Phase, State, Sweep, SweepPhase};
+use crate::state::{Phase, State, Sweep, SweepPhase, Worker};
 
 /// What follows from a command at this moment. Looks, and changes nothing: the facts are applied by [`crate::apply`]
 /// once they are on disk. An empty answer means that the command changes nothing (it was heard before, or there is
@@ -41,8 +45,8 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             let fact = Fact::IntensityStated { sweep: sweep.id, stated: stated.clone(), at: now };
             Ok(if is_news { vec![fact] } else { Vec::new() })
         }
-        Command::Ask { worker, description, gpus, request, free_gpus } => {
-            let question = ask::Question { worker, description, gpus, request: *request, free_gpus };
+        Command::Ask { worker, host, request, free_gpus } => {
+            let question = ask::Question { worker, host, request: *request, free_gpus };
             ask::decide_ask(state, &question, now)
         }
         Command::Report(report) => report::decide_report(state, report, now),
@@ -61,9 +65,23 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             let known = state.workers.get(worker).ok_or_else(|| Refused::UnknownWorker(worker.clone()))?;
             Ok(if known.gone { Vec::new() } else { worker_gone(state, worker, &Outcome::Lost, now) })
         }
-        Command::End { sweep, why } => {
+        Command::Hold { sweep, held, by } => {
             let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
-            Ok(end_sweep(sweep, why, false))
+            if sweep.phase != SweepPhase::Running {
+                return Err(Refused::Over(sweep.id));
+            }
+            let fact = Fact::SweepHeld { sweep: sweep.id, held: *held, by: by.clone() };
+            Ok(if sweep.held == *held { Vec::new() } else { vec![fact] })
+        }
+        Command::End { sweep, why, let_finish } => {
+            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            Ok(end_sweep(sweep, why, End::Asked { let_finish: *let_finish }))
+        }
+        Command::Enqueue { sweep, config, by } => enqueue::decide_enqueue(state, *sweep, config, by),
+        Command::Drain { worker } => {
+            let known = state.workers.get(worker).ok_or_else(|| Refused::UnknownWorker(worker.clone()))?;
+            let is_news = !known.gone && known.dismissed != Some(Dismissal::Drained);
+            Ok(if is_news { vec![dismiss((worker, known), Dismissal::Drained, now)] } else { Vec::new() })
         }
     }
 }
@@ -79,18 +97,22 @@ fn decide_tick(state: &State, now: Timestamp) -> Vec<Fact> {
     }
     for sweep in state.sweeps.values() {
         match &sweep.phase {
-            SweepPhase::Running => {
-                if let Some(why) = money::exhausted(sweep, now) {
-                    facts.extend(end_sweep(sweep, &why, true));
-                }
-            }
             SweepPhase::Ending { .. } if sweep.live.is_empty() => {
                 facts.push(Fact::SweepEnded { sweep: sweep.id, at: now });
+            }
+            SweepPhase::Running | SweepPhase::Ending { let_finish: true, .. } => {
+                if let Some(why) = money::exhausted(sweep, now) {
+                    facts.extend(end_sweep(sweep, &why, End::Budget));
+                }
             }
             SweepPhase::Ending { .. } | SweepPhase::Ended { .. } => {}
         }
     }
-    facts
+    if facts.is_empty() { share::decide_share(state, now) } else { facts }
+}
+
+fn dismiss((id, worker): (&WorkerId, &Worker), dismissal: Dismissal, at: Timestamp) -> Fact {
+    Fact::WorkerDismissed { sweep: worker.sweep, worker: id.clone(), dismissal, at }
 }
 
 /// Ends a worker and all that it holds; the grams of its attempts move to `lost`.
@@ -146,13 +168,31 @@ fn over(
     facts
 }
 
-/// Ends a sweep: no new trials, and running ones are told to stop. What they learnt is kept; with a checkpoint they
-/// could go on under a larger budget.
-fn end_sweep(sweep: &Sweep, why: &str, budget: bool) -> Vec<Fact> {
-    if sweep.phase != SweepPhase::Running {
-        return Vec::new();
+/// Why a sweep ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A limit of its budget.
+    Budget,
+    /// There is nothing more to do.
+    Done,
+    /// Somebody said so. `let_finish`: running trials go on to their ends.
+    Asked { let_finish: bool },
+}
+
+/// Ends a sweep: no new trials, and running ones are told to stop, or go on to their ends. What they learnt is kept; with a checkpoint
+/// they could go on under a larger budget. A sweep that lets its trials finish can still be told to stop them.
+fn end_sweep(sweep: &Sweep, why: &str, end: End) -> Vec<Fact> {
+    let let_finish = end == End::Asked { let_finish: true };
+    match sweep.phase {
+        SweepPhase::Running => {}
+        SweepPhase::Ending { let_finish: true, .. } if !let_finish => {}
+        SweepPhase::Ending { .. } | SweepPhase::Ended { .. } => return Vec::new(),
     }
-    let mut facts = vec![Fact::SweepEnding { sweep: sweep.id, why: why.to_owned(), budget }];
+    let budget = end == End::Budget;
+    let mut facts = vec![Fact::SweepEnding { sweep: sweep.id, why: why.to_owned(), budget, let_finish }];
+    if let_finish {
+        return facts;
+    }
     let running = sweep.live.iter().filter_map(|id| Some((*id, sweep.trials.get(&id.trial)?)));
     for (attempt, trial) in running.filter(|(_, trial)| trial.phase == Phase::Running) {
         facts.push(Fact::Decided {

@@ -47,7 +47,10 @@ pub fn effect(before: &State, fact: &Fact) -> Option<Effect> {
         Fact::SweepSubmitted { .. }
         | Fact::SweepResumed { .. }
         | Fact::IntensityStated { .. }
+        | Fact::SweepHeld { .. }
+        | Fact::HostExcluded { .. }
         | Fact::WorkerJoined { .. }
+        | Fact::WorkerDismissed { .. }
         | Fact::WorkerGone { .. }
         | Fact::TrialProposed { .. }
         | Fact::ModelFitted { .. }
@@ -107,6 +110,7 @@ fn assignment(sweep: &Sweep, trial: &Trial, attempt: AttemptId, gpus: Vec<String
             command: spec.command.clone(),
             timeout: spec.resources.timeout,
             cpus: spec.resources.cpus,
+            memory: spec.resources.memory,
         },
     }
 }

@@ -43,6 +43,24 @@ pub enum Fact {
         #[serde(default)]
         at: Option<Timestamp>,
     },
+    /// No new trials for now, or trials again.
+    SweepHeld {
+        /// The sweep.
+        sweep: SweepId,
+        /// Held, or let go.
+        held: bool,
+        /// `user@host`.
+        by: String,
+    },
+    /// Trials of the sweep are not run on a host any more.
+    HostExcluded {
+        /// The sweep.
+        sweep: SweepId,
+        /// The host.
+        host: String,
+        /// Why, in words.
+        why: String,
+    },
     /// The grid's intensity changed, as far as is known: what is burnt from here on becomes grams by it.
     IntensityStated {
         /// The sweep.
@@ -63,6 +81,23 @@ pub enum Fact {
         /// Its graphics cards.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         gpus: Vec<Card>,
+        /// Its host.
+        #[serde(default)]
+        host: String,
+        /// Where its checkpoints are.
+        #[serde(default)]
+        place: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A worker gets no more trials of the sweep; those that it has go on.
+    WorkerDismissed {
+        /// The sweep it serves.
+        sweep: SweepId,
+        /// The worker.
+        worker: WorkerId,
+        /// Why.
+        dismissal: Dismissal,
         /// When.
         at: Timestamp,
     },
@@ -206,6 +241,9 @@ pub enum Fact {
         why: String,
         /// Was it a hard or soft limit of the budget (rather than running out of trials, or the user)?
         budget: bool,
+        /// Do running trials go on to their ends?
+        #[serde(default)]
+        let_finish: bool,
     },
     /// The last attempt of an ending sweep is over.
     SweepEnded {
@@ -214,6 +252,18 @@ pub enum Fact {
         /// When.
         at: Timestamp,
     },
+}
+
+/// Why a worker gets no more trials of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dismissal {
+    /// Its machine is taken out of service.
+    Drained,
+    /// Another sweep has a better right to it.
+    Shared,
+    /// Its host is excluded.
+    Excluded,
 }
 
 /// What becomes of a trial when its attempt is over.
@@ -252,6 +302,9 @@ impl Fact {
             | Self::SweepResumed { sweep, .. }
             | Self::IntensityStated { sweep, .. }
             | Self::WorkerJoined { sweep, .. }
+            | Self::SweepHeld { sweep, .. }
+            | Self::HostExcluded { sweep, .. }
+            | Self::WorkerDismissed { sweep, .. }
             | Self::WorkerGone { sweep, .. }
             | Self::TrialProposed { sweep, .. }
             | Self::ModelFitted { sweep, .. }
@@ -274,6 +327,9 @@ impl Fact {
             Self::SweepResumed { .. } => "sweep_resumed",
             Self::IntensityStated { .. } => "intensity_stated",
             Self::WorkerJoined { .. } => "worker_joined",
+            Self::SweepHeld { .. } => "sweep_held",
+            Self::HostExcluded { .. } => "host_excluded",
+            Self::WorkerDismissed { .. } => "worker_dismissed",
             Self::WorkerGone { .. } => "worker_gone",
             Self::TrialProposed { .. } => "trial_proposed",
             Self::ModelFitted { .. } => "model_fitted",

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use gramwise_carbon::{CarbonFactors, Energy, Footprint};
 use gramwise_model::rows::{Account, Outcome, TrialState};
+use gramwise_model::work::Host;
 use gramwise_model::{AttemptId, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 
-use crate::fact::{Next, Reservation};
+use crate::fact::{Dismissal, Next, Reservation};
 use crate::strategy::Strategy;
 
 /// Everything the coordinator knows. Equal facts give equal states.
@@ -21,6 +22,8 @@ pub struct State {
     pub last_sweep: u32,
     /// A worker that is not heard from for so long has lost its attempts.
     pub lease: Duration,
+    /// When a worker last came, went, or was dismissed: before another is dismissed for a fair share, that is to show.
+    pub shifted_at: Timestamp,
 }
 
 /// The usual lease of a worker.
@@ -28,7 +31,13 @@ pub const LEASE: Duration = Duration::from_secs(30);
 
 impl Default for State {
     fn default() -> Self {
-        Self { sweeps: BTreeMap::new(), workers: BTreeMap::new(), last_sweep: 0, lease: LEASE }
+        Self {
+            sweeps: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            last_sweep: 0,
+            lease: LEASE,
+            shifted_at: Timestamp(0),
+        }
     }
 }
 
@@ -57,6 +66,12 @@ pub struct Sweep {
     pub strategy: Strategy,
     /// GPU-milliseconds of attempts that are over.
     pub gpu_ms: u64,
+    /// No new trials for now.
+    pub held: bool,
+    /// Trials to be run, or run again.
+    pub waiting: BTreeSet<TrialId>,
+    /// Hosts that its trials are not run on, and why.
+    pub excluded: BTreeMap<String, String>,
 }
 
 /// Where a sweep is.
@@ -64,10 +79,12 @@ pub struct Sweep {
 pub enum SweepPhase {
     /// Trials run.
     Running,
-    /// No new ones; running ones are told to stop.
+    /// No new ones.
     Ending {
         /// Why, in words.
         why: String,
+        /// Running ones go on to their ends; else they are told to stop.
+        let_finish: bool,
     },
     /// Over.
     Ended {
@@ -93,6 +110,8 @@ pub struct Trial {
     pub attempts: Vec<Attempt>,
     /// The step at which it was last judged; 0 before the first time.
     pub judged_at: u64,
+    /// Who had it tried, where that was not the search.
+    pub enqueued_by: Option<String>,
 }
 
 /// One point of a learning curve.
@@ -149,6 +168,8 @@ pub struct Attempt {
     pub last_step: Option<u64>,
     /// How it ended; `None` while it is live.
     pub outcome: Option<Outcome>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// One life of a worker process.
@@ -176,6 +197,12 @@ pub struct Worker {
     pub last_request: Option<(u64, AttemptId)>,
     /// It ended, or its lease lapsed.
     pub gone: bool,
+    /// Its host.
+    pub host: String,
+    /// Where its checkpoints are.
+    pub place: String,
+    /// It gets no more trials.
+    pub dismissed: Option<Dismissal>,
 }
 
 impl State {
@@ -191,12 +218,18 @@ impl State {
         Some((sweep, trial, trial.attempt(id.number)?))
     }
 
-    /// The sweep that a new worker is put to: of those that run, the one with the fewest workers, the oldest of several.
-    pub fn running_sweep(&self) -> Option<&Sweep> {
-        let running = self.sweeps.values().filter(|sweep| sweep.phase == SweepPhase::Running);
-        running.min_by_key(|sweep| {
-            self.workers.values().filter(|worker| worker.sweep == sweep.id && !worker.gone).count()
-        })
+    /// The sweep that a new worker is put to: of those that its host can serve the one of the highest priority, of several the one
+    /// with the fewest workers, the oldest of those.
+    pub fn sweep_for(&self, host: &Host) -> Option<&Sweep> {
+        let fit = self.sweeps.values().filter(|sweep| sweep.takes_trials() && sweep.can_use(host));
+        fit.min_by_key(|sweep| (std::cmp::Reverse(sweep.spec.priority), self.serving(sweep.id).count()))
+    }
+
+    /// The workers of a sweep that can get trials.
+    pub(crate) fn serving(&self, sweep: SweepId) -> impl Iterator<Item = (&WorkerId, &Worker)> {
+        let serves =
+            move |worker: &Worker| worker.sweep == sweep && !worker.gone && worker.dismissed.is_none();
+        self.workers.iter().filter(move |(_, worker)| serves(worker))
     }
 }
 
@@ -220,7 +253,30 @@ impl Sweep {
             live: BTreeSet::new(),
             strategy,
             gpu_ms: 0,
+            held: false,
+            waiting: BTreeSet::new(),
+            excluded: BTreeMap::new(),
         }
+    }
+
+    /// Does it begin or go on with trials?
+    pub fn takes_trials(&self) -> bool {
+        self.phase == SweepPhase::Running && !self.held
+    }
+
+    /// Are its running trials judged? Those of a sweep that is told to stop are, as they go on.
+    pub(crate) fn judges(&self) -> bool {
+        matches!(self.phase, SweepPhase::Running | SweepPhase::Ending { let_finish: true, .. })
+    }
+
+    /// Has a host what one of its trials needs?
+    pub fn can_use(&self, host: &Host) -> bool {
+        let needs = &self.spec.resources;
+        let enough = |needed: u64, found: u64| found == 0 || needed <= found;
+        needs.gpus as usize <= host.gpus.len()
+            && enough(needs.cpus.unwrap_or(0).into(), host.cpus.into())
+            && enough(needs.memory.unwrap_or(0), host.memory)
+            && !self.excluded.contains_key(&host.name)
     }
 
     /// The sum of all accounts.
@@ -253,9 +309,12 @@ impl Sweep {
 
 impl Worker {
     /// A worker as it joins.
-    pub(crate) fn joined(sweep: SweepId, at: Timestamp) -> Self {
+    pub(crate) fn joined(sweep: SweepId, (host, place): (&str, &str), at: Timestamp) -> Self {
         Self {
             sweep,
+            host: host.to_owned(),
+            place: place.to_owned(),
+            dismissed: None,
             heard_at: at,
             acked_through: 0,
             total: Energy::ZERO,
@@ -281,6 +340,7 @@ impl Trial {
             curve: BTreeMap::new(),
             attempts: Vec::new(),
             judged_at: 0,
+            enqueued_by: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The loop: time goes by, workers ask and tell, the core decides, faults happen.
 
 use gramwise_carbon::CarbonFactors;
-use gramwise_model::work::Assignment;
+use gramwise_model::work::{Assignment, Host};
 use gramwise_model::{SweepSpec, Timestamp};
 use gramwise_search::{
     Command, Fact, Fit, Phase, Refused, State, SweepPhase, apply, assigned, audit, decide, fits_due,
@@ -147,8 +147,7 @@ impl Cluster {
         let (worker, request) = (self.workers[index].id.clone(), self.workers[index].request);
         self.command(&Command::Ask {
             worker: worker.clone(),
-            description: "simulated".to_owned(),
-            gpus: Vec::new(),
+            host: Host { name: worker.0.clone(), ..Host::default() },
             request,
             free_gpus: Vec::new(),
         })?;

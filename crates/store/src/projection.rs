@@ -13,7 +13,17 @@ use crate::values::{ENERGY, energy_columns, energy_values, from_json, int, json,
 
 /// Empties all projected tables.
 pub(crate) fn clear(transaction: &Transaction<'_>) -> Result<(), Error> {
-    for table in ["ledger_entry", "decision", "step", "attempt", "trial", "host", "intensity", "sweep"] {
+    for table in [
+        "ledger_entry",
+        "decision",
+        "step",
+        "attempt",
+        "trial",
+        "host",
+        "excluded_host",
+        "intensity",
+        "sweep",
+    ] {
         transaction.execute(&format!("DELETE FROM {table}"), [])?;
     }
     Ok(())
@@ -46,7 +56,16 @@ pub(crate) fn project(
             run("UPDATE sweep SET factors = ?2 WHERE id = ?1", params![sweep.0, json(&factors)])?;
             state_intensity(transaction, *sweep, &factors, *at)
         }
-        Fact::WorkerJoined { sweep, worker, description, gpus, at } => run(
+        Fact::SweepHeld { sweep, held, by: _ } => run(
+            "UPDATE sweep SET state = CASE WHEN ?2 THEN 'paused' ELSE 'running' END
+             WHERE id = ?1 AND state IN ('running', 'paused')",
+            params![sweep.0, held],
+        ),
+        Fact::HostExcluded { sweep, host, why } => run(
+            "INSERT OR REPLACE INTO excluded_host (sweep, host, why) VALUES (?1, ?2, ?3)",
+            params![sweep.0, host, why],
+        ),
+        Fact::WorkerJoined { sweep, worker, description, gpus, host: _, place: _, at } => run(
             "INSERT INTO host (sweep, worker, description, gpus, joined_at_ms, heard_at_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
             params![sweep.0, worker.0, description, json(gpus), int(at.0)],
@@ -54,7 +73,7 @@ pub(crate) fn project(
         Fact::WorkerGone { sweep, worker } => {
             run("UPDATE host SET gone = 1 WHERE sweep = ?1 AND worker = ?2", params![sweep.0, worker.0])
         }
-        Fact::SweepResumed { .. } | Fact::ModelFitted { .. } => Ok(()),
+        Fact::SweepResumed { .. } | Fact::ModelFitted { .. } | Fact::WorkerDismissed { .. } => Ok(()),
         Fact::TrialProposed { sweep, trial, config, seed: _, because } => run(
             "INSERT INTO trial (sweep, id, state, config, because) VALUES (?1, ?2, 'waiting', ?3, ?4)",
             params![sweep.0, trial.0, json(config), json(because)],
@@ -138,7 +157,7 @@ pub(crate) fn project(
                 params![attempt.sweep.0, attempt.trial.0, word(&state), message],
             )
         }
-        Fact::SweepEnding { sweep, why, budget: _ } => {
+        Fact::SweepEnding { sweep, why, budget: _, let_finish: _ } => {
             run("UPDATE sweep SET state = 'ending', ended_because = ?2 WHERE id = ?1", params![sweep.0, why])
         }
         Fact::SweepEnded { sweep, at } => run(

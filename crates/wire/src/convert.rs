@@ -5,6 +5,7 @@ mod values;
 mod work;
 
 pub use report::{instructions_from_wire, instructions_to_wire, report_from_wire, report_to_wire};
+pub use values::{attempt_from_wire, attempt_to_wire, config_from_wire, config_to_wire};
 pub use work::{assignment_from_wire, assignment_to_wire};
 
 /// A message that breaks the protocol.

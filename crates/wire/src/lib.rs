@@ -4,12 +4,11 @@
 //! types, once, at the door: what it returns is legal, and what is not legal is a [`Malformed`] that names the field.
 
 pub mod convert;
-pub mod token;
 
 pub use convert::Malformed;
 
-/// Bytes of a message at most. A report holds at most 100 steps of each attempt, and a step's line at most 64 KiB.
-pub const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
+/// Bytes of a message at most. A worker tells its steps in parts that stay far below it.
+pub const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
 
 /// The generated code of `proto/gramwise/v1`.
 #[expect(

@@ -9,6 +9,8 @@ use std::time::Duration;
 use gramwise_meter::{Finding, Status};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::processes::started;
+
 const MOUNT: &str = "/sys/fs/cgroup";
 /// What the names of all begin with; then come the worker's process and a number.
 const PREFIX: &str = "gramwise-";
@@ -103,6 +105,17 @@ impl Cgroup {
         format!("{PREFIX}{process}-{}-{number}", started(process).unwrap_or(0))
     }
 
+    /// Bounds the memory of all in it, where that controller can be had: one that wants more is ended by the kernel.
+    pub(crate) fn limit_memory(&self, bytes: u64) {
+        if let Some(parent) = self.folder.parent() {
+            // It is on already, or cannot be had: processes of its own stand in the way, or nobody delegated it.
+            let _ = fs::write(parent.join("cgroup.subtree_control"), "+memory");
+        }
+        if let Err(error) = fs::write(self.folder.join("memory.max"), bytes.to_string()) {
+            tracing::debug!(%error, "a trial's memory cannot be limited here");
+        }
+    }
+
     /// CPU time of all that was ever in it.
     pub(crate) fn cpu(&self) -> Option<Duration> {
         gramwise_meter::cgroup_cpu(&self.folder)
@@ -119,15 +132,8 @@ impl Cgroup {
     }
 }
 
-/// When a process was started, in ticks since boot; `None` if there is none.
-fn started(process: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // After the name in brackets come state, parent, ...; the start is field 22 (proc(5), counted from 1).
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
-}
-
-/// Ends what workers left that were killed together with their shims, and removes their cgroups.
-pub(crate) fn sweep_up() {
+/// Ends what workers left that were killed together with their shims, and removes their cgroups; `adopted` ones go on.
+pub(crate) fn sweep_up(adopted: &[PathBuf]) {
     let Ok(own) = own() else { return };
     let left = |folder: &PathBuf| {
         let name = folder.file_name()?.to_str()?.strip_prefix(PREFIX)?;
@@ -138,7 +144,7 @@ pub(crate) fn sweep_up() {
         (started(process) != Some(start)).then_some(())
     };
     let entries = fs::read_dir(own).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-    for folder in entries.filter(|folder| left(folder).is_some()) {
+    for folder in entries.filter(|folder| !adopted.contains(folder) && left(folder).is_some()) {
         tracing::debug!(cgroup = %folder.display(), "of a worker that is gone: ended");
         let cgroup = Cgroup::at(folder);
         cgroup.kill();

@@ -22,13 +22,18 @@ impl Files {
     /// The folders of an attempt: `<files>/sweep-1/trial-2/checkpoint` and `.../attempt-1`.
     pub(crate) fn of(root: &Path, id: AttemptId) -> Self {
         let trial = root.join(format!("sweep-{}", id.sweep)).join(format!("trial-{}", id.trial));
-        // Of this process, so that no other trial's socket has its name.
-        let name = format!("gramwise-{}-{}-{}-{}", std::process::id(), id.sweep, id.trial, id.number);
         Self {
             checkpoint: trial.join("checkpoint"),
             folder: trial.join(format!("attempt-{}", id.number)),
-            socket: std::env::temp_dir().join(name),
+            socket: Self::socket(id),
         }
+    }
+
+    /// The socket of a trial that this process starts.
+    pub(crate) fn socket(id: AttemptId) -> PathBuf {
+        // Of this process, so that no other trial's socket has its name.
+        let name = format!("gramwise-{}-{}-{}-{}", std::process::id(), id.sweep, id.trial, id.number);
+        std::env::temp_dir().join(name)
     }
 
     /// The folder of a sweep's `setup`.

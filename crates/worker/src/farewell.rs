@@ -14,46 +14,46 @@ use crate::journal::{Earlier, Record};
 use crate::outbox::HostTotals;
 use crate::session::{RETRY, is_transient};
 use crate::shim::Exit;
-use crate::supervise::SHIM_SLACK;
+use crate::supervise::{self, SHIM_SLACK};
 use crate::{Client, Options};
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// Settles all lives of workers that ended without a goodbye. What a coordinator does not know (it serves another sweep) stays for
-/// one that does.
-pub(crate) async fn settle(options: &Options, meter: &MeterHandle, client: &mut Client) {
-    for life in Earlier::all(&options.files, &meter.inventory().hostname) {
-        gone(&life.record, options.grace + SHIM_SLACK).await;
-        let (reply, settled) = tokio::sync::oneshot::channel();
-        meter.settle(life.record.left.clone(), endings(&life.record, options), move |snapshot| {
-            drop(reply.send(snapshot));
-        });
-        let Ok(snapshot) = settled.await else { return };
-        let report = report(&life.record, &snapshot);
-        let told = loop {
-            match client.report(report_to_wire(&report)).await {
-                Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
-                answered => break answered,
-            }
-        };
-        match told {
-            Ok(_) => life.forget(),
-            // Another sweep's, or another coordinator's.
-            Err(status) if matches!(status.code(), Code::NotFound | Code::Unauthenticated) => {
-                tracing::debug!(
-                    worker = life.record.worker.0,
-                    "an earlier worker of another sweep: left as it is"
-                );
-            }
-            Err(status) => {
-                let worker = &life.record.worker.0;
-                tracing::warn!(
-                    worker,
-                    why = status.message(),
-                    "the last totals of an earlier worker were refused"
-                );
-                life.forget();
-            }
+/// Settles a life that ended without a goodbye, and ends what it left. What a coordinator does not know (it serves another sweep) stays
+/// for one that does.
+pub(crate) async fn settle(life: Earlier, options: &Options, meter: &MeterHandle, client: &mut Client) {
+    for held in life.held() {
+        supervise::end_orphan(&Files::of(&options.files, held.assignment.attempt)).await;
+    }
+    gone(&life.record, options.grace + SHIM_SLACK).await;
+    let (reply, settled) = tokio::sync::oneshot::channel();
+    meter.settle(life.record.left.clone(), endings(&life.record, options), move |snapshot| {
+        drop(reply.send(snapshot));
+    });
+    let Ok(snapshot) = settled.await else { return };
+    let report = report(&life.record, &snapshot);
+    let told = loop {
+        match client.report(report_to_wire(&report)).await {
+            Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
+            answered => break answered,
+        }
+    };
+    let worker = life.record.worker.0.clone();
+    match told {
+        Ok(_) => life.forget(),
+        // Another sweep's, or another coordinator's.
+        Err(status)
+            if matches!(status.code(), Code::NotFound | Code::Unauthenticated | Code::PermissionDenied) =>
+        {
+            tracing::debug!(worker, "an earlier worker of another sweep: left as it is");
+        }
+        Err(status) => {
+            tracing::warn!(
+                worker,
+                why = status.message(),
+                "the last totals of an earlier worker were refused"
+            );
+            life.forget();
         }
     }
 }
@@ -69,7 +69,7 @@ async fn gone(record: &Record, patience: Duration) {
 }
 
 /// How they ended, as far as their shims could write it down.
-fn endings(record: &Record, options: &Options) -> BTreeMap<ConsumerId, Ending> {
+pub(crate) fn endings(record: &Record, options: &Options) -> BTreeMap<ConsumerId, Ending> {
     let attempts =
         record.attempts.iter().map(|(consumer, attempt)| (*consumer, Files::of(&options.files, *attempt)));
     let setup = record.setup.map(|consumer| (consumer, Files::of_setup(&options.files)));

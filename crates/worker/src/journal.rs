@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gramwise_meter::{ConsumerId, Handover, HostSnapshot};
+use gramwise_model::work::Assignment;
 use gramwise_model::{AttemptId, WorkerId};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -31,8 +32,17 @@ pub(crate) struct Record {
     pub(crate) seq: u64,
     /// Attempts that the coordinator may not know the end of.
     pub(crate) attempts: BTreeMap<ConsumerId, AttemptId>,
+    /// The last step of each that the coordinator has.
+    #[serde(default)]
+    pub(crate) steps: BTreeMap<ConsumerId, u64>,
     /// The consumer of `setup`, charged to overhead.
     pub(crate) setup: Option<ConsumerId>,
+    /// Is `setup` done, where the sweep has one?
+    #[serde(default)]
+    pub(crate) is_set_up: bool,
+    /// The number of the last call for work.
+    #[serde(default)]
+    pub(crate) request: u64,
     /// What the host had burnt when it began to serve the sweep.
     pub(crate) before: HostSnapshot,
     pub(crate) left: Handover,
@@ -53,7 +63,18 @@ pub(crate) struct Earlier {
     pub(crate) record: Record,
     path: PathBuf,
     /// So that no other worker settles it at the same time.
-    _lock: File,
+    lock: File,
+}
+
+/// An attempt that a worker holds, on disk before its first process and until its end is acknowledged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) consumer: ConsumerId,
+    pub(crate) assignment: Assignment,
+    /// Where its trial finds the worker.
+    pub(crate) socket: PathBuf,
+    /// When it was taken, in milliseconds on the boot clock.
+    pub(crate) taken_ms: u64,
 }
 
 fn folder(files: &Path) -> PathBuf {
@@ -100,8 +121,26 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes down that an attempt is held.
+    pub(crate) fn hold(&self, held: &Held) -> io::Result<()> {
+        let folder = held_in(&self.path);
+        fs::create_dir_all(&folder)?;
+        let (path, beside) = (folder.join(name_of(held.consumer)), folder.join("new"));
+        let mut file = File::create(&beside)?;
+        file.write_all(&serde_json::to_vec(held).map_err(io::Error::other)?)?;
+        file.sync_data()?;
+        fs::rename(beside, path)
+    }
+
+    /// Its end is acknowledged.
+    pub(crate) fn let_go(&self, consumer: ConsumerId) {
+        // One that stays is told again, which changes nothing.
+        let _ = fs::remove_file(held_in(&self.path).join(name_of(consumer)));
+    }
+
     /// The coordinator knows everything: nothing is left to tell.
     pub(crate) fn end(&self) {
+        let _ = fs::remove_dir_all(held_in(&self.path));
         // A file that stays is settled by the next life, which changes nothing.
         let _ = fs::remove_file(&self.path);
     }
@@ -130,13 +169,38 @@ impl Earlier {
             return None;
         };
         // Folders may be shared by hosts, and locks may not.
-        (record.host == host).then_some(Self { record, path, _lock: lock })
+        (record.host == host).then_some(Self { record, path, lock })
+    }
+
+    /// The attempts that it held.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let entries = fs::read_dir(held_in(&self.path)).into_iter().flatten().filter_map(Result::ok);
+        entries.filter_map(|entry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()).collect()
+    }
+
+    /// The file as one of this life, which goes on with it.
+    pub(crate) fn take_over(self) -> io::Result<Journal> {
+        let Self { record: _, path, lock: mut file } = self;
+        // What follows must not be the rest of a line that was cut off.
+        let length = io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
+        file.write_all(b"\n")?;
+        Ok(Journal { path, file, length: length + 1, flushed: Instant::now() })
     }
 
     /// It is settled.
     pub(crate) fn forget(self) {
+        let _ = fs::remove_dir_all(held_in(&self.path));
         let _ = fs::remove_file(self.path);
     }
+}
+
+/// The folder of what a life holds.
+fn held_in(journal: &Path) -> PathBuf {
+    journal.with_extension("held")
+}
+
+fn name_of(consumer: ConsumerId) -> String {
+    format!("{}.json", consumer.0)
 }
 
 /// A file of our own, locked.
@@ -161,7 +225,10 @@ mod tests {
             worker: WorkerId("a host/1".to_owned()),
             seq,
             attempts: BTreeMap::new(),
+            steps: BTreeMap::new(),
             setup: None,
+            is_set_up: false,
+            request: 0,
             before: HostSnapshot::default(),
             left: serde_json::from_value(left).unwrap(),
         }

@@ -9,10 +9,14 @@ mod cgroup;
 mod command;
 mod environment;
 mod farewell;
+mod join;
 mod journal;
 mod outbox;
+mod output;
+mod place;
 mod processes;
 mod reports;
+mod resume;
 mod session;
 pub mod shim;
 mod socket;
@@ -23,13 +27,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gramwise_meter::{HostSnapshot, MeterHandle};
-use gramwise_wire::token::{Bearer, Token};
+use gramwise_trust::{Bearer, Peer};
 use gramwise_wire::v1::work_client::WorkClient;
+use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 pub use cgroup::finding as cgroup_finding;
-pub use session::{Error, run};
+pub use join::{JoinError, join};
+pub use session::{Error, Over, run};
 
 /// What the host burnt until now. `None` if the meter's thread is gone.
 async fn snapshot(meter: &MeterHandle) -> Option<HostSnapshot> {
@@ -38,16 +44,14 @@ async fn snapshot(meter: &MeterHandle) -> Option<HostSnapshot> {
     answer.await.ok()
 }
 
-/// The way to a coordinator, with its token.
+/// The way to a coordinator, with what it is shown.
 pub(crate) type Client = WorkClient<InterceptedService<Channel, Bearer>>;
 
 /// How a worker works.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the coordinator is, as `http://host:port`.
-    pub coordinator: String,
-    /// What it lets in.
-    pub token: Token,
+    /// The coordinator, and what it is shown.
+    pub peer: Peer,
     /// This life's name: host and something that no other life has.
     pub name: gramwise_model::WorkerId,
     /// Trials at once; `None`: as many as GPUs, or CPU cores, allow.
@@ -58,4 +62,11 @@ pub struct Options {
     pub shim: PathBuf,
     /// The time between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// Trials go on for so long without their worker, for its next life to adopt them; zero: they end with it, and what an earlier life
+    /// left is settled, never adopted.
+    pub orphaned: Duration,
+    /// Hand what trials write over to the coordinator: it has other files.
+    pub hand_over: bool,
+    /// Once cancelled, no trials are taken any more; the worker ends when those that it has are through.
+    pub drain: CancellationToken,
 }

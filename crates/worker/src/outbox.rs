@@ -10,24 +10,26 @@ use gramwise_meter::{ConsumerId, Handover, HostSnapshot};
 use gramwise_model::work::{AttemptEnd, AttemptReport, Report, StepReport};
 use gramwise_model::{AttemptId, WorkerId};
 
-use crate::journal::Record;
+use crate::journal::{Held, Record};
 use crate::tail::Reported;
 
 /// Steps of one attempt in one report at most: a message has a limit, and judging must not keep the heartbeat waiting.
 const STEPS: usize = 100;
 
 /// One attempt's untold news.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Untold {
     attempt: AttemptId,
     /// What it had burnt when its steps were last read.
     read_at: Energy,
     steps: Vec<StepReport>,
     ended: Option<AttemptEnd>,
+    /// The last step that is safe.
+    safe: u64,
 }
 
 /// All untold news of a worker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     worker: WorkerId,
     seq: u64,
@@ -59,7 +61,7 @@ impl Outbox {
     }
 
     pub(crate) fn open(&mut self, consumer: ConsumerId, attempt: AttemptId) {
-        let untold = Untold { attempt, read_at: Energy::ZERO, steps: Vec::new(), ended: None };
+        let untold = Untold { attempt, read_at: Energy::ZERO, steps: Vec::new(), ended: None, safe: 0 };
         self.attempts.insert(consumer, untold);
     }
 
@@ -75,7 +77,7 @@ impl Outbox {
         let grown = now.since(&untold.read_at).unwrap_or(Energy::ZERO);
         let count = steps.len() as u64;
         for (index, Reported { step, metrics }) in (1..).zip(steps) {
-            let last = untold.steps.last().map_or(0, |last| last.step);
+            let last = untold.steps.last().map_or(untold.safe, |last| last.step);
             let total = untold.read_at + part(grown, index, count);
             if step > last {
                 untold.steps.push(StepReport { step, metrics, total });
@@ -127,6 +129,27 @@ impl Outbox {
         }
     }
 
+    /// As an earlier life left it: what it held goes on, and what it had settled can still grow.
+    pub(crate) fn restored(record: &Record, held: &[Held], known: &HostSnapshot) -> Self {
+        let mut outbox = Self::new(record.worker.clone());
+        outbox.seq = record.seq;
+        outbox.setup = record.setup;
+        outbox.before = record.before.clone();
+        for Held { consumer, assignment, .. } in held {
+            let untold = Untold {
+                attempt: assignment.attempt,
+                read_at: known.consumers.get(consumer).copied().unwrap_or(Energy::ZERO),
+                steps: Vec::new(),
+                ended: None,
+                safe: record.steps.get(consumer).copied().unwrap_or(0),
+            };
+            outbox.attempts.insert(*consumer, untold);
+        }
+        let over = record.attempts.iter().filter(|(consumer, _)| !outbox.attempts.contains_key(consumer));
+        outbox.settled = over.map(|(consumer, attempt)| (*consumer, (*attempt, Energy::ZERO))).collect();
+        outbox
+    }
+
     /// What is to be on disk before the last report leaves.
     pub(crate) fn record(&self, host: &str, left: Handover) -> Record {
         let open = self.attempts.iter().map(|(consumer, untold)| (*consumer, untold.attempt));
@@ -136,7 +159,10 @@ impl Outbox {
             worker: self.worker.clone(),
             seq: self.seq,
             attempts: open.chain(settled).collect(),
+            steps: self.attempts.iter().map(|(consumer, untold)| (*consumer, untold.safe)).collect(),
             setup: self.setup,
+            is_set_up: false,
+            request: 0,
             before: self.before.clone(),
             left,
         }
@@ -158,6 +184,7 @@ impl Outbox {
                 self.settled.insert(consumer, (told.attempt, told.total));
                 safe.push((consumer, told.total));
             } else if let (Some(untold), Some(last)) = (self.attempts.get_mut(&consumer), told.steps.last()) {
+                untold.safe = untold.safe.max(last.step);
                 untold.steps.retain(|step| step.step > last.step);
             }
         }

@@ -38,6 +38,16 @@ pub(crate) fn kill_tree(root: Pid) {
     }
 }
 
+/// When a process was started, in ticks since boot; `None` if there is none.
+pub(crate) fn started(process: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // After the name in brackets come state, parent, ...; the start is field 22 (proc(5), counted from 1).
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // One that is over and not yet waited for is none.
+    let state = fields.next()?;
+    if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
+}
+
 /// CPU time in milliseconds of all descendants of this process that were waited for: exact at the end, when all are.
 pub(crate) fn children_cpu_ms() -> Option<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;

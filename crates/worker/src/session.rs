@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use gramwise_meter::{ConsumerId, HostSnapshot, MeterHandle};
 use gramwise_model::AttemptId;
 use gramwise_model::work::{Assignment, AttemptEnd, EndKind, Instruction, Plan, Report};
+use gramwise_trust::BadAddress;
 use gramwise_wire::convert::{Malformed, assignment_from_wire, instructions_from_wire, report_to_wire};
-use gramwise_wire::token::Bearer;
 use gramwise_wire::v1;
 use gramwise_wire::v1::lease_reply::Answer;
 use gramwise_wire::v1::work_client::WorkClient;
@@ -17,14 +17,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
-use tonic::transport::Endpoint;
 
 use crate::cgroup;
-use crate::farewell;
-use crate::journal::{Journal, Record};
+use crate::environment::Files;
+use crate::journal::{Held, Journal, Record};
 use crate::outbox::Outbox;
+use crate::place::place;
+use crate::resume;
+use crate::shim::Orphan;
 use crate::supervise::{self, News, Surroundings, Wish};
-use crate::{Client, Options};
+use crate::{Client, Options, output};
 
 /// Totals are told at least this often: the heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -41,17 +43,12 @@ const NEWS: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The coordinator's address is none.
-    #[error("the coordinator's address `{address}` is not usable: {source}")]
-    Address {
-        /// What was given.
-        address: String,
-        /// Why.
-        source: tonic::transport::Error,
-    },
+    #[error(transparent)]
+    Address(#[from] BadAddress),
     /// The coordinator refused for good.
     #[error("the coordinator refused: {0}")]
     Refused(String),
-    /// The token is not the coordinator's.
+    /// What was shown does not open.
     #[error("{0}")]
     Token(String),
     /// The coordinator broke the protocol.
@@ -71,6 +68,15 @@ pub enum Error {
     /// The meter's thread is gone.
     #[error("the meter stopped")]
     Meter,
+}
+
+/// How a worker ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Its sweep has no more for it, or it was interrupted.
+    Sweep,
+    /// It was taken out of service.
+    Drained,
 }
 
 /// What the session's tasks have to say to it.
@@ -93,10 +99,17 @@ struct Session {
     outbox: Outbox,
     events: mpsc::Sender<Event>,
     tasks: JoinSet<()>,
+    /// Those that hand over what trials write.
+    handing_over: JoinSet<()>,
     wishes: BTreeMap<ConsumerId, watch::Sender<Wish>>,
     leased_gpus: BTreeMap<ConsumerId, Vec<String>>,
-    /// What the last assignment needed: without so many free, asking is of no use.
+    /// The outputs that are followed: each ends when it is told so.
+    outputs: BTreeMap<ConsumerId, watch::Sender<bool>>,
+    /// Where checkpoints are.
+    place: String,
+    /// What the last assignment needed: without so much free, asking is of no use.
     gpus_per_trial: usize,
+    needs: (u32, u64),
     setup: Setup,
     /// Assignments that wait for `setup`.
     ready: Vec<(ConsumerId, Assignment)>,
@@ -110,6 +123,7 @@ struct Session {
     failure: Option<Error>,
     /// When its last report did not come through for the first time.
     leaving_since: Option<Instant>,
+    over: Over,
     journal: Arc<Mutex<Journal>>,
 }
 
@@ -136,24 +150,37 @@ enum Setup {
 }
 
 /// Works until the sweep is over, or `interrupt` is cancelled: then the trials are ended, and everything they burnt is told
-/// before this returns.
-pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationToken) -> Result<(), Error> {
-    let bad_address = |source| Error::Address { address: options.coordinator.clone(), source };
-    let endpoint = Endpoint::from_shared(options.coordinator.clone()).map_err(bad_address)?;
-    let mut client: Client =
-        WorkClient::with_interceptor(endpoint.connect_lazy(), Bearer(options.token.clone()))
-            .max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE);
-    tokio::select! {
-        () = farewell::settle(&options, &meter, &mut client) => {}
-        () = interrupt.cancelled() => return Ok(()),
-    }
-    cgroup::sweep_up();
+/// before this returns. Goes on where an earlier life was killed.
+pub async fn run(
+    mut options: Options,
+    meter: MeterHandle,
+    interrupt: CancellationToken,
+) -> Result<Over, Error> {
+    let channel = options.peer.endpoint()?.connect_lazy();
+    let mut client: Client = WorkClient::with_interceptor(channel, options.peer.bearer())
+        .max_decoding_message_size(gramwise_wire::LARGEST_MESSAGE);
     // Where nothing can be written, each trial would fail, and none of them for a fault of its own.
-    let unwritable = |source| Error::Files { folder: options.files.clone(), source };
-    let journal = Journal::begin(&options.files, &options.name).map_err(unwritable)?;
+    let folder = options.files.clone();
+    let unwritable = |source| Error::Files { folder: folder.clone(), source };
+    std::fs::create_dir_all(&folder).map_err(unwritable)?;
+    let place = place(&folder).map_err(unwritable)?;
+    let resumed = tokio::select! {
+        resumed = resume::resume(&options, &meter, &mut client) => resumed,
+        () = interrupt.cancelled() => return Ok(Over::Sweep),
+    };
+    let adopted = resumed.iter().flat_map(|life| &life.attempts);
+    let cgroups: Vec<PathBuf> = adopted.filter_map(|(_, orphan)| orphan.as_ref()?.cgroup.clone()).collect();
+    cgroup::sweep_up(&cgroups);
+    let (journal, outbox, earlier) = if let Some(life) = resumed {
+        options.name = life.record.worker.clone();
+        (life.journal, life.outbox, Some((life.record, life.attempts)))
+    } else {
+        let journal = Journal::begin(&options.files, &options.name).map_err(unwritable)?;
+        (journal, Outbox::new(options.name.clone()), None)
+    };
     let (events, mut inbox) = mpsc::channel(NEWS);
     let slots = slots(&options, &meter);
-    let outbox = Outbox::new(options.name.clone());
+    let drain = options.drain.clone();
     let mut session = Session {
         options: Arc::new(options),
         meter,
@@ -161,9 +188,13 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         outbox,
         events,
         tasks: JoinSet::new(),
+        handing_over: JoinSet::new(),
         wishes: BTreeMap::new(),
         leased_gpus: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        place,
         gpus_per_trial: 0,
+        needs: (0, 0),
         setup: Setup::NotNeededYet,
         ready: Vec::new(),
         slots,
@@ -175,18 +206,25 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
         stage: Stage::Working,
         failure: None,
         leaving_since: None,
+        over: Over::Sweep,
         journal: Arc::new(Mutex::new(journal)),
     };
+    if let Some((record, attempts)) = earlier {
+        session.restore(&record, attempts);
+    }
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         session.ask();
+        // What is done is let go of: a worker lives for months.
+        while session.tasks.try_join_next().is_some() || session.handing_over.try_join_next().is_some() {}
         let quiet = session.outbox.has_news() && !session.telling;
         tokio::select! {
             Some(event) = inbox.recv() => session.take(event).await?,
             _ = heartbeat.tick() => session.tell().await?,
             () = tokio::time::sleep(GATHER), if quiet => session.tell().await?,
             () = interrupt.cancelled(), if session.stage < Stage::Leaving => session.leave(Wish::Interrupt),
+            () = drain.cancelled(), if session.stage == Stage::Working => session.drained(),
         }
         if session.stage == Stage::Ended && session.is_idle() {
             session.leave(Wish::Stop);
@@ -200,7 +238,10 @@ pub async fn run(options: Options, meter: MeterHandle, interrupt: CancellationTo
     if session.stage == Stage::Told || !session.is_known {
         session.journal.lock().iter().for_each(|journal| journal.end());
     }
-    session.failure.map_or(Ok(()), Err)
+    session.outputs.clear();
+    // Each of them gives up by itself.
+    while session.handing_over.join_next().await.is_some() {}
+    session.failure.map_or(Ok(session.over), Err)
 }
 
 /// As many trials at once as the host has GPUs; without any, as CPU cores.
@@ -214,14 +255,22 @@ fn slots(options: &Options, meter: &MeterHandle) -> usize {
     options.slots.map_or(by_default, |slots| usize::try_from(slots).unwrap_or(1)).max(1)
 }
 
+/// How many trials that need so much of something fit beside each other.
+fn fits(there_is: u64, each: u64) -> usize {
+    there_is.checked_div(each).map_or(usize::MAX, |fits| usize::try_from(fits).unwrap_or(usize::MAX))
+}
+
 impl Session {
     /// Asks for one trial if there is room for it. An attempt holds its slot and its GPUs until its end is acknowledged: the
     /// coordinator must never see one GPU with two holders.
     fn ask(&mut self) {
-        if self.asking || self.stage != Stage::Working || self.outbox.len() >= self.slots {
+        let inventory = self.meter.inventory();
+        let (cpus, memory) = self.needs;
+        let room = self.slots.min(fits(inventory.cpus.into(), cpus.into()));
+        let room = room.min(fits(inventory.memory_bytes, memory)).max(1);
+        if self.asking || self.stage != Stage::Working || self.outbox.len() >= room {
             return;
         }
-        let inventory = self.meter.inventory();
         let is_leased = |uuid: &String| self.leased_gpus.values().flatten().any(|leased| leased == uuid);
         let free_gpus: Vec<String> =
             inventory.gpus.iter().map(|gpu| gpu.uuid.clone()).filter(|uuid| !is_leased(uuid)).collect();
@@ -240,6 +289,10 @@ impl Session {
                 .iter()
                 .map(|gpu| v1::Gpu { uuid: gpu.uuid.clone(), model: gpu.name.clone() })
                 .collect(),
+            host: inventory.hostname.clone(),
+            place: self.place.clone(),
+            cpus: inventory.cpus,
+            memory: inventory.memory_bytes,
         };
         let (mut client, events) = (self.client.clone(), self.events.clone());
         self.tasks.spawn(async move {
@@ -276,6 +329,7 @@ impl Session {
             }
             Event::News(consumer, News::Ended(end)) => {
                 self.wishes.remove(&consumer);
+                self.outputs.remove(&consumer);
                 self.outbox.end(consumer, end);
                 Ok(())
             }
@@ -312,6 +366,7 @@ impl Session {
         self.is_known |= answer.is_ok();
         match answer {
             Ok(Answer::Assignment(assignment)) => self.assigned(assignment_from_wire(assignment)?),
+            Ok(Answer::Drained(_)) => self.drained(),
             Ok(Answer::Ended(_)) => self.stage = self.stage.max(Stage::Ended),
             Ok(Answer::Wait(_)) => {}
             Err(status) => self.fail(refused(&status)),
@@ -319,11 +374,34 @@ impl Session {
         Ok(())
     }
 
+    /// Takes no more trials, and ends when those that it has are through.
+    fn drained(&mut self) {
+        self.over = Over::Drained;
+        self.stage = self.stage.max(Stage::Ended);
+    }
+
+    fn needs_as(&mut self, assignment: &Assignment) {
+        self.gpus_per_trial = assignment.gpus.len();
+        self.needs = (assignment.plan.cpus.unwrap_or(0), assignment.plan.memory.unwrap_or(0));
+    }
+
     fn assigned(&mut self, assignment: Assignment) {
+        if self.outbox.consumer(assignment.attempt).is_some() {
+            return; // An earlier life has begun it.
+        }
         let consumer = self.next_consumer();
         self.outbox.open(consumer, assignment.attempt);
         self.leased_gpus.insert(consumer, assignment.gpus.clone());
-        self.gpus_per_trial = assignment.gpus.len();
+        self.needs_as(&assignment);
+        let held = Held {
+            consumer,
+            socket: Files::socket(assignment.attempt),
+            taken_ms: u64::try_from(gramwise_meter::boot_time().as_millis()).unwrap_or(u64::MAX),
+            assignment: assignment.clone(),
+        };
+        if let Err(error) = self.journal.lock().map_or(Ok(()), |journal| journal.hold(&held)) {
+            tracing::warn!(%error, "cannot write down what is held");
+        }
         if self.stage >= Stage::Leaving {
             self.give_back(consumer, EndKind::Interrupted, "the worker is leaving");
             return;
@@ -355,6 +433,43 @@ impl Session {
     }
 
     fn start(&mut self, consumer: ConsumerId, assignment: Assignment) {
+        self.hand_over_output(consumer, assignment.attempt);
+        self.supervise(consumer, move |options, meter, wished, news| async move {
+            let surroundings = surroundings(&options, meter);
+            supervise::attempt(&assignment, consumer, &surroundings, wished, &news).await;
+        });
+    }
+
+    /// Goes on with what an earlier life left.
+    fn restore(&mut self, record: &Record, attempts: Vec<(Held, Option<Orphan>)>) {
+        self.is_known = true;
+        self.request = record.request.saturating_sub(1);
+        let had_trials = !(record.attempts.is_empty() && attempts.is_empty());
+        if record.is_set_up || had_trials {
+            self.setup = Setup::Done;
+        }
+        for (held, orphan) in attempts {
+            let consumer = held.consumer;
+            self.leased_gpus.insert(consumer, held.assignment.gpus.clone());
+            self.needs_as(&held.assignment);
+            self.hand_over_output(consumer, held.assignment.attempt);
+            self.supervise(consumer, move |options, meter, wished, news| async move {
+                supervise::adopt(&held, orphan, &surroundings(&options, meter), wished, &news).await;
+            });
+        }
+        self.consumers = resume::last_consumer(record, &self.leased_gpus);
+    }
+
+    /// Has a task watch over an attempt, and passes its news on.
+    fn supervise<Watching>(
+        &mut self,
+        consumer: ConsumerId,
+        watch_over: impl FnOnce(Arc<Options>, MeterHandle, watch::Receiver<Wish>, mpsc::Sender<News>) -> Watching
+        + Send
+        + 'static,
+    ) where
+        Watching: Future<Output = ()> + Send,
+    {
         let (wish, wished) = watch::channel(Wish::Run);
         self.wishes.insert(consumer, wish);
         let (options, meter, events) = (self.options.clone(), self.meter.clone(), self.events.clone());
@@ -365,10 +480,20 @@ impl Session {
                     let _ = events.send(Event::News(consumer, one)).await;
                 }
             });
-            supervise::attempt(&assignment, consumer, &surroundings(&options, meter), wished, &news).await;
-            drop(news);
+            watch_over(options, meter, wished, news).await;
             let _ = forwarding.await;
         });
+    }
+
+    fn hand_over_output(&mut self, consumer: ConsumerId, attempt: AttemptId) {
+        if !self.options.hand_over {
+            return;
+        }
+        let (over, is_over) = watch::channel(false);
+        self.outputs.insert(consumer, over);
+        let files = Files::of(&self.options.files, attempt);
+        let (client, worker) = (self.client.clone(), self.options.name.clone());
+        self.handing_over.spawn(output::hand_over(client, worker, attempt, files, is_over));
     }
 
     /// Gives an assignment back that was never started.
@@ -390,8 +515,12 @@ impl Session {
             .report(&snapshot, self.stage == Stage::Leaving && self.is_idle() && self.outbox.fits());
         let (mut client, events) = (self.client.clone(), self.events.clone());
         let message = report_to_wire(&report);
-        let (journal, record) =
-            (self.journal.clone(), self.outbox.record(&self.meter.inventory().hostname, left));
+        let record = Record {
+            is_set_up: matches!(self.setup, Setup::Done),
+            request: self.request,
+            ..self.outbox.record(&self.meter.inventory().hostname, left)
+        };
+        let journal = self.journal.clone();
         self.tasks.spawn(async move {
             write_down(journal, record).await;
             let reply = client.report(message).await.map(tonic::Response::into_inner);
@@ -434,7 +563,12 @@ impl Session {
             for (consumer, sum) in self.outbox.acknowledged(report) {
                 self.meter.forget(consumer, sum);
             }
-            self.leased_gpus.retain(|consumer, _| self.outbox.holds(*consumer));
+            let over: Vec<ConsumerId> =
+                self.leased_gpus.keys().filter(|consumer| !self.outbox.holds(**consumer)).copied().collect();
+            for consumer in over {
+                self.leased_gpus.remove(&consumer);
+                self.journal.lock().iter().for_each(|journal| journal.let_go(consumer));
+            }
             if report.leaving {
                 self.stage = Stage::Told;
             }
@@ -529,7 +663,13 @@ async fn write_down(journal: Arc<Mutex<Journal>>, record: Record) {
 }
 
 fn surroundings(options: &Options, meter: MeterHandle) -> Surroundings<'_> {
-    Surroundings { shim: &options.shim, files: &options.files, grace: options.grace, meter }
+    Surroundings {
+        shim: &options.shim,
+        files: &options.files,
+        grace: options.grace,
+        orphaned: options.orphaned,
+        meter,
+    }
 }
 
 /// The host in one line, for people.

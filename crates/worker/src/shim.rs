@@ -1,25 +1,31 @@
 //! The process between a worker and a trial: the same binary, re-executed.
 //!
 //! It leads a session of its own (Ctrl-C in the worker's terminal does not reach the trial), adopts every orphan of the trial,
-//! and leaves nothing behind: when the trial is over, or the worker closes the pipe (or dies, which closes it too), the whole
-//! tree gets SIGTERM, a grace period, and SIGKILL. How it ended is written to a file, atomically.
+//! and leaves nothing behind: when the trial is over, or the worker says so, the whole tree gets SIGTERM, a grace period, and
+//! SIGKILL. How it ended is written to a file, atomically.
+//!
+//! The worker holds a pipe to it, which closes when the worker dies. A shim that may be adopted then waits for the next life of the worker
+//! to open its FIFO; nobody coming, it ends the trial.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
-use crate::processes::{children_cpu_ms, kill_tree};
+use crate::processes::{children_cpu_ms, kill_tree, started};
 
 /// The hidden command that makes gramwise a shim.
 pub const COMMAND: &str = "__shim";
 
+/// How often an orphan looks for the next life of its worker.
+const LOOK: Duration = Duration::from_millis(50);
 /// Nobody waits longer for a trial to end.
 const LONGEST_GRACE: Duration = Duration::from_secs(86_400);
 
@@ -34,10 +40,33 @@ pub struct Arguments {
     pub stderr: PathBuf,
     /// The time between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// A trial whose worker died goes on for so long, for the next life of the worker to adopt it; zero: it is ended at once.
+    pub orphaned: Duration,
     /// The trial's cgroup, if it has one.
     pub cgroup: Option<PathBuf>,
     /// Program and arguments.
     pub command: Vec<String>,
+}
+
+/// What a shim writes down for the next life of its worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Orphan {
+    /// Its number.
+    pub(crate) process: u32,
+    /// When it was started: numbers are used again.
+    pub(crate) started: u64,
+    /// The trial's cgroup, if it has one.
+    pub(crate) cgroup: Option<PathBuf>,
+}
+
+/// Where that is, beside the file of how a trial ended.
+pub(crate) fn orphan_file(exit: &Path) -> PathBuf {
+    exit.with_file_name("shim.json")
+}
+
+/// Where an orphan is spoken to.
+pub(crate) fn fifo(exit: &Path) -> PathBuf {
+    exit.with_file_name("word")
 }
 
 /// How a trial's process ended.
@@ -53,6 +82,9 @@ pub(crate) struct Exit {
     pub(crate) cpu_ms: u64,
     /// When, in milliseconds on the boot clock.
     pub(crate) at_ms: u64,
+    /// It had been told to stop, or was an orphan for too long.
+    #[serde(default)]
+    pub(crate) was_stopped: bool,
 }
 
 impl Arguments {
@@ -61,6 +93,7 @@ impl Arguments {
         let mut words: Vec<std::ffi::OsString> = vec![COMMAND.into()];
         words.extend([&self.exit, &self.stdout, &self.stderr].map(|path| path.clone().into_os_string()));
         words.push(self.grace.min(LONGEST_GRACE).as_millis().to_string().into());
+        words.push(self.orphaned.min(LONGEST_GRACE).as_millis().to_string().into());
         words.push(self.cgroup.clone().unwrap_or_default().into_os_string());
         words.extend(self.command.iter().map(Into::into));
         words
@@ -73,6 +106,7 @@ impl Arguments {
             stdout: words.next()?.into(),
             stderr: words.next()?.into(),
             grace: Duration::from_millis(words.next()?.to_str()?.parse().ok()?),
+            orphaned: Duration::from_millis(words.next()?.to_str()?.parse().ok()?),
             cgroup: Some(PathBuf::from(words.next()?)).filter(|path| !path.as_os_str().is_empty()),
             command: words.map(|word| word.into_string().ok()).collect::<Option<_>>()?,
         })
@@ -84,24 +118,35 @@ pub fn main(arguments: &Arguments) -> io::Result<()> {
     // Fails only for a process that leads a group already, as when run by hand.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    if !arguments.orphaned.is_zero() {
+        let process = std::process::id();
+        let orphan = Orphan {
+            process,
+            started: started(process).unwrap_or_default(),
+            cgroup: arguments.cgroup.clone(),
+        };
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, fifo(&arguments.exit), rustix::fs::FileType::Fifo, mode, 0)?;
+        write_whole(&orphan_file(&arguments.exit), &orphan)?;
+    }
     let cgroup = arguments.cgroup.clone().map(Cgroup::at);
     let started = match &cgroup {
         Some(cgroup) => cgroup.within(|| start(arguments)),
         None => start(arguments),
     };
     let mut exit = match started {
-        Ok(child) => attend(child, arguments.grace, cgroup.as_ref())?,
+        Ok(child) => attend(child, arguments, cgroup.as_ref())?,
         Err(error) => {
             let program = arguments.command.first().map_or("nothing", String::as_str);
             let not_started = Some(format!("cannot start `{program}`: {error}"));
-            Exit { code: None, signal: None, not_started, cpu_ms: 0, at_ms: boot_ms() }
+            Exit { code: None, signal: None, not_started, cpu_ms: 0, at_ms: boot_ms(), was_stopped: false }
         }
     };
     if let Some(cpu) = cgroup.as_ref().and_then(Cgroup::cpu) {
         exit.cpu_ms = exit.cpu_ms.max(u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX));
     }
     cgroup.iter().for_each(Cgroup::remove);
-    write_exit(&arguments.exit, &exit)
+    write_whole(&arguments.exit, &exit)
 }
 
 fn start(arguments: &Arguments) -> io::Result<Pid> {
@@ -117,15 +162,50 @@ fn start(arguments: &Arguments) -> io::Result<Pid> {
     Ok(Pid::from_child(&child)) // Reaped below, with all others: `Child` must not wait too.
 }
 
+/// Waits for the worker's word to stop.
+fn word_to_stop(fifo: &Path, orphaned: Duration) {
+    let mut byte = [0u8];
+    let mut word: Box<dyn Read> = Box::new(io::stdin());
+    // A byte is the word; the end of the pipe says that the worker is gone.
+    while matches!(word.read(&mut byte), Ok(0)) {
+        match adopted(fifo, orphaned) {
+            Some(next) => word = Box::new(next),
+            None => return,
+        }
+    }
+}
+
+/// The pipe to the next life of the worker, if one comes in time.
+fn adopted(fifo: &Path, orphaned: Duration) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    let deadline = Instant::now() + orphaned;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let mut look: File = rustix::fs::open(fifo, flags, Mode::empty()).ok()?.into();
+    while Instant::now() < deadline {
+        match look.read(&mut [0]) {
+            // Nobody holds the other end.
+            Ok(0) => std::thread::sleep(LOOK),
+            // Somebody does, and says nothing yet: from here on it can be waited for.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return rustix::fs::fcntl_setfl(&look, OFlags::RDONLY).is_ok().then_some(look);
+            }
+            // Somebody said it at once and went.
+            Ok(_) | Err(_) => return None,
+        }
+    }
+    None
+}
+
 /// Waits for the trial and its orphans; on the worker's word or death, ends them.
-fn attend(child: Pid, grace: Duration, cgroup: Option<&Cgroup>) -> io::Result<Exit> {
+fn attend(child: Pid, arguments: &Arguments, cgroup: Option<&Cgroup>) -> io::Result<Exit> {
     let this = rustix::process::getpid();
+    let (grace, orphaned, fifo) = (arguments.grace, arguments.orphaned, fifo(&arguments.exit));
+    let was_stopped = Arc::new(AtomicBool::new(false));
+    let stopped = was_stopped.clone();
     let (over, is_over) = mpsc::channel::<()>();
     std::thread::Builder::new().name("stop".to_owned()).spawn(move || {
-        let mut pipe = io::stdin();
-        let mut byte = [0u8];
-        // Either is the word to stop: a byte, or the pipe's end (the worker is gone).
-        let _ = pipe.read(&mut byte);
+        word_to_stop(&fifo, orphaned);
+        stopped.store(true, Ordering::SeqCst);
         let _ = rustix::process::kill_process_group(child, Signal::TERM);
         if is_over.recv_timeout(grace) == Err(mpsc::RecvTimeoutError::Timeout) {
             kill_tree(this);
@@ -151,6 +231,7 @@ fn attend(child: Pid, grace: Duration, cgroup: Option<&Cgroup>) -> io::Result<Ex
         not_started: None,
         cpu_ms: children_cpu_ms().unwrap_or(0),
         at_ms: boot_ms(),
+        was_stopped: was_stopped.load(Ordering::SeqCst),
     })
 }
 
@@ -159,10 +240,10 @@ fn boot_ms() -> u64 {
 }
 
 /// Written whole or not at all: beside, flushed, and renamed.
-fn write_exit(path: &Path, exit: &Exit) -> io::Result<()> {
+fn write_whole(path: &Path, what: &impl Serialize) -> io::Result<()> {
     let beside = path.with_extension("tmp");
     let mut file = File::create(&beside)?;
-    file.write_all(&serde_json::to_vec(exit).map_err(io::Error::other)?)?;
+    file.write_all(&serde_json::to_vec(what).map_err(io::Error::other)?)?;
     file.sync_all()?;
     std::fs::rename(beside, path)
 }

@@ -1,8 +1,9 @@
 //! One attempt from its first process to its last: start, watch, stop, and say how it ended.
 //!
 //! The trial runs behind a [shim](crate::shim). It is told to stop by one byte on the shim's pipe; should this worker die, the
-//! pipe closes by itself and the shim ends the trial all the same.
+//! pipe closes by itself, and the shim ends the trial unless a next life of the worker adopts it.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
@@ -18,8 +19,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::cgroup::Cgroup;
 use crate::command::{expand, json};
 use crate::environment::{Files, variables};
+use crate::journal::Held;
+use crate::processes::started;
 use crate::reports::Reports;
-use crate::shim::{Arguments, Exit};
+use crate::shim::{Arguments, Exit, Orphan, fifo, orphan_file};
 use crate::socket::Socket;
 use crate::tail::Reported;
 
@@ -56,13 +59,22 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) shim: &'a Path,
     pub(crate) files: &'a Path,
     pub(crate) grace: Duration,
+    /// How long a trial goes on without its worker.
+    pub(crate) orphaned: Duration,
     pub(crate) meter: MeterHandle,
+}
+
+/// The process that stands before a trial.
+enum Shim {
+    /// Started here; one byte on its pipe is the word to stop.
+    Own(Child, Option<ChildStdin>),
+    /// Started by an earlier life of this worker. While the other end of its FIFO is held, it knows that somebody cares.
+    Adopted(Orphan, Option<File>),
 }
 
 /// A process behind its shim.
 struct Running {
-    shim: Child,
-    word: Option<ChildStdin>,
+    shim: Shim,
     files: Files,
     cgroup: Option<Cgroup>,
     /// Has its shim ended?
@@ -88,13 +100,75 @@ pub(crate) async fn attempt(
     news: &mpsc::Sender<News>,
 ) {
     surroundings.meter.open(consumer, &assignment.gpus, assignment.plan.cpus);
+    let deadline = assignment.plan.timeout.map(|timeout| Instant::now() + timeout);
     let (end, cpu) = match start(assignment, consumer, surroundings).await {
-        Ok(started) => watch_over(started, assignment, surroundings.grace, wish, news).await,
+        Ok(started) => watch_over(started, (assignment, deadline), surroundings.grace, wish, news).await,
         Err(message) => (AttemptEnd { kind: EndKind::Failure, message }, None),
     };
     surroundings.meter.close(consumer, cpu);
     // The session outlives its attempts; if it is gone, nobody is left to tell.
     let _ = news.send(News::Ended(end)).await;
+}
+
+/// The shim of an attempt that an earlier life of this worker started, if it still runs.
+pub(crate) fn orphan(files: &Files) -> Option<Orphan> {
+    let orphan: Orphan = serde_json::from_slice(&std::fs::read(orphan_file(&files.exit())).ok()?).ok()?;
+    (started(orphan.process) == Some(orphan.started)).then_some(orphan)
+}
+
+/// Goes on with an attempt that an earlier life started, whose window the meter holds open. One that ended meanwhile is told as it ended.
+pub(crate) async fn adopt(
+    held: &Held,
+    orphan: Option<Orphan>,
+    surroundings: &Surroundings<'_>,
+    wish: watch::Receiver<Wish>,
+    news: &mpsc::Sender<News>,
+) {
+    let assignment = &held.assignment;
+    let files = Files { socket: held.socket.clone(), ..Files::of(surroundings.files, assignment.attempt) };
+    let (end, cpu) = if orphan.is_none() && !files.exit().exists() {
+        // Its shim was killed too, or never began.
+        let message = "its worker was killed, and it with it".to_owned();
+        (AttemptEnd { kind: EndKind::Interrupted, message }, None)
+    } else {
+        // Nothing listens where the earlier life did.
+        let socket = Socket::open(&files.socket).ok();
+        let cgroup = orphan.as_ref().and_then(|orphan| orphan.cgroup.clone()).map(Cgroup::at);
+        let word = if orphan.is_some() { held_fifo(&files).await } else { None };
+        let gone = Orphan { process: 0, started: 0, cgroup: None };
+        let shim = Shim::Adopted(orphan.unwrap_or(gone), word);
+        let running = Running { shim, files, cgroup, is_over: false };
+        let since = gramwise_meter::boot_time().saturating_sub(Duration::from_millis(held.taken_ms));
+        let left = assignment.plan.timeout.map(|timeout| timeout.saturating_sub(since));
+        let deadline = left.map(|left| Instant::now() + left);
+        watch_over((running, socket), (assignment, deadline), surroundings.grace, wish, news).await
+    };
+    surroundings.meter.close(held.consumer, cpu);
+    let _ = news.send(News::Ended(end)).await;
+}
+
+/// Ends an attempt of an earlier life that nobody goes on with.
+pub(crate) async fn end_orphan(files: &Files) {
+    if orphan(files).is_none() {
+        return;
+    }
+    if let Some(mut word) = held_fifo(files).await {
+        // An error says that the shim is gone already.
+        let _ = io::Write::write_all(&mut word, b"s");
+    }
+}
+
+/// The other end of an orphan's FIFO. It is there once the shim has noticed that its worker is gone.
+async fn held_fifo(files: &Files) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    let path = fifo(&files.exit());
+    for _ in 0..40 {
+        match rustix::fs::open(&path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
+            Ok(end) => return Some(end.into()),
+            Err(_) => tokio::time::sleep(POLL).await,
+        }
+    }
+    None
 }
 
 /// Runs a sweep's `setup` by the shell, metered as its own consumer. `Err` holds what went wrong.
@@ -108,7 +182,9 @@ pub(crate) async fn setup(
     let files = Files::of_setup(surroundings.files);
     let folder = files.folder.clone();
     surroundings.meter.open(consumer, &[], None);
-    let ended = match spawn(words, Vec::new(), files, consumer, surroundings) {
+    let surroundings =
+        &Surroundings { orphaned: Duration::ZERO, meter: surroundings.meter.clone(), ..*surroundings };
+    let ended = match spawn(words, Vec::new(), (files, None), consumer, surroundings) {
         Ok(mut running) => {
             let told = tokio::select! {
                 exit = running.over() => Some(exit),
@@ -164,7 +240,8 @@ async fn start(
             |error| tracing::warn!(%error, path = %files.socket.display(), "no socket for the trial"),
         )
         .ok();
-    let running = spawn(words, variables, files, consumer, surroundings)?;
+    let limit = assignment.plan.memory;
+    let running = spawn(words, variables, (files, limit), consumer, surroundings)?;
     tokio::fs::write(&args.0, args.1)
         .await
         .map_err(|error| format!("cannot write {}: {error}", args.0.display()))?;
@@ -174,7 +251,7 @@ async fn start(
 fn spawn(
     command: Vec<String>,
     variables: Vec<(String, String)>,
-    files: Files,
+    (files, memory): (Files, Option<u64>),
     consumer: ConsumerId,
     surroundings: &Surroundings<'_>,
 ) -> Result<Running, String> {
@@ -186,12 +263,16 @@ fn spawn(
     }
     std::fs::create_dir_all(&files.folder).map_err(in_folder)?;
     let cgroup = Cgroup::make(&Cgroup::name(consumer.0));
+    if let (Some(cgroup), Some(bytes)) = (&cgroup, memory) {
+        cgroup.limit_memory(bytes);
+    }
     let arguments = Arguments {
         cgroup: cgroup.as_ref().map(|cgroup| cgroup.folder().to_owned()),
         exit: files.exit(),
         stdout: files.stdout(),
         stderr: files.stderr(),
         grace: surroundings.grace,
+        orphaned: surroundings.orphaned,
         command,
     };
     let mut shim = Command::new(surroundings.shim)
@@ -206,13 +287,13 @@ fn spawn(
         surroundings.meter.attach(consumer, pid, cgroup.as_ref().map(|cgroup| cgroup.folder().to_owned()));
     }
     let word = shim.stdin.take();
-    Ok(Running { shim, word, files, cgroup, is_over: false })
+    Ok(Running { shim: Shim::Own(shim, word), files, cgroup, is_over: false })
 }
 
 /// Forwards what the trial reports until it is over; stops it when told to, or when its time is up.
 async fn watch_over(
     (mut running, socket): (Running, Option<Socket>),
-    assignment: &Assignment,
+    (assignment, deadline): (&Assignment, Option<Instant>),
     grace: Duration,
     mut wish: watch::Receiver<Wish>,
     news: &mpsc::Sender<News>,
@@ -220,7 +301,6 @@ async fn watch_over(
     let mut report = Reports::of(&running.files, socket);
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let deadline = assignment.plan.timeout.map(|timeout| Instant::now() + timeout);
     let mut told = Wish::Run;
     let mut timed_out = false;
     let exit = loop {
@@ -278,7 +358,19 @@ async fn at(deadline: Option<Instant>) {
 impl Running {
     /// Waits for the shim and reads how the trial ended.
     async fn over(&mut self) -> Result<Exit, String> {
-        let shim = self.shim.wait().await.map_err(|error| format!("cannot wait for the trial: {error}"))?;
+        let shim = match &mut self.shim {
+            Shim::Own(shim, _) => {
+                let ended = shim.wait().await;
+                ended.map_err(|error| format!("cannot wait for the trial: {error}"))?.to_string()
+            }
+            // Not a child of this process: nobody tells.
+            Shim::Adopted(Orphan { process, started: since, .. }, _) => {
+                while started(*process) == Some(*since) {
+                    tokio::time::sleep(POLL).await;
+                }
+                "of an earlier life of this worker".to_owned()
+            }
+        };
         self.is_over = true;
         let path = self.files.exit();
         let text = tokio::fs::read(&path).await.map_err(|error| {
@@ -290,14 +382,25 @@ impl Running {
     /// Asks the trial to end and waits; kills the shim should it hang, which the kernel answers by killing nothing else,
     /// so this is the last resort of a sick machine.
     async fn stop(&mut self, grace: Duration) -> Result<Exit, String> {
-        if let Some(mut word) = self.word.take() {
-            // An error says that the shim is gone already.
-            let _ = word.write_all(b"s").await;
+        // An error says that the shim is gone already.
+        match &mut self.shim {
+            Shim::Own(_, word) => {
+                if let Some(mut word) = word.take() {
+                    let _ = word.write_all(b"s").await;
+                }
+            }
+            Shim::Adopted(_, word) => {
+                if let Some(mut word) = word.take() {
+                    let _ = io::Write::write_all(&mut word, b"s");
+                }
+            }
         }
         match tokio::time::timeout(grace + SHIM_SLACK, self.over()).await {
             Ok(exit) => exit,
             Err(_elapsed) => {
-                let _ = self.shim.start_kill();
+                if let Shim::Own(shim, _) = &mut self.shim {
+                    let _ = shim.start_kill();
+                }
                 Err("the trial did not end after SIGKILL; its process may hang in the kernel".to_owned())
             }
         }
@@ -306,9 +409,12 @@ impl Running {
 
 fn described_end(exit: &Exit, told: Wish, files: &Files, faults: &[String]) -> AttemptEnd {
     let kind = match (exit.code, told) {
+        // By an earlier life of the worker, or because none came after it.
+        (_, Wish::Run) if exit.was_stopped => EndKind::Interrupted,
         (Some(0), Wish::Run | Wish::Stop) => EndKind::Success,
         (_, Wish::Interrupt) => EndKind::Interrupted,
         (_, Wish::Stop) => EndKind::Stopped,
+
         (_, Wish::Run) => EndKind::Failure,
     };
     let mut message = described(exit);
@@ -337,7 +443,7 @@ fn described(exit: &Exit) -> String {
 fn last_lines(path: &Path) -> String {
     use std::io::{Read, Seek, SeekFrom};
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = std::fs::File::open(path)?;
+        let mut file = File::open(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(QUOTED_BYTES as u64)))?;
         let mut bytes = Vec::new();

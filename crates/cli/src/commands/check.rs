@@ -15,7 +15,7 @@ pub(super) fn check(common: &Common, file: &Path) -> anyhow::Result<Exit> {
     let searched =
         spec.space.parameters().iter().filter(|parameter| parameter.distribution.is_searched()).count();
     let objectives: Vec<&str> = spec.objectives.iter().map(|objective| objective.name.as_str()).collect();
-    print(&format!(
+    print(format!(
         "{}: sweep `{}`, {searched} hyperparameters searched by {}, trials ended early by {}, objectives {}, {}\n",
         file.display(),
         spec.name,

@@ -40,7 +40,7 @@ pub(crate) fn engine() -> anyhow::Result<Exit> {
             Ok(message) => session.answer(message).unwrap_or_else(|problem| json!({ "error": problem })),
             Err(error) => json!({ "error": format!("not a message: {error}") }),
         };
-        print(&format!("{answer}\n"))?;
+        print(format!("{answer}\n"))?;
     }
 }
 

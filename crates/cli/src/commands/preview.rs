@@ -16,6 +16,6 @@ pub(super) fn preview(common: &Common, args: &PreviewArgs) -> anyhow::Result<Exi
     let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)?;
     let path = database::path(common)?;
     let past = if path.exists() { database::summaries(&Reader::open(&path)?)? } else { Vec::new() };
-    print(&answer(&spec, &factors, &past, args.output.form.into(), terminal()))?;
+    print(answer(&spec, &factors, &past, args.output.form.into(), terminal()))?;
     Ok(Exit::Success)
 }

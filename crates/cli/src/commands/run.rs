@@ -6,24 +6,24 @@ use std::path::Path;
 
 use anyhow::Context;
 use gramwise_carbon::CarbonFactors;
-use gramwise_coordinator::{Coordinator, Error, Grid, Sweeps};
+use gramwise_coordinator::{Answers, Coordinator, Error, Grid, Sweeps};
 use gramwise_meter::{HostMeter, MeterHandle, MeterThread};
 use gramwise_model::rows::{SweepRecord, SweepState, TrialState};
 use gramwise_model::{SweepId, SweepSpec, WorkerId};
 use gramwise_search::LEASE;
 use gramwise_store::{Journal, Reader};
-use gramwise_worker::Options;
+use gramwise_trust::{Access, Peer, Role, Token};
+use gramwise_worker::{Options, Over};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{check, doctor, grid, report};
+use super::{check, doctor, grid, report, runtime};
 use crate::args::{Common, RunArgs};
 use crate::database;
 use crate::exit::{Exit, Failure};
-use crate::output::print;
+use crate::output::{print, terminal};
 use crate::progress::Progress;
-use crate::token;
 
 /// Runs a sweep to its end, or until Ctrl-C; then the same command resumes it.
 pub(super) fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
@@ -39,12 +39,6 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
     let runtime = runtime()?;
     let work = Work { common, args, spec, factors, path: &path, resumed };
     runtime.block_on(work.run(journal, meter))
-}
-
-/// What all that waits for sockets runs on.
-pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    built.context("cannot start the runtime")
 }
 
 /// A sweep that could never lease what a trial needs is refused at once.
@@ -73,9 +67,18 @@ impl Work<'_> {
             TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
         let grid = Grid { client: grid::client(&self.args.grid), every: self.args.intensity_every };
         // Others on this machine can reach the port as well.
-        let token = token::random()?;
-        let coordinator =
-            Coordinator::start(journal, Sweeps::One(self.resumed), listener, grid, LEASE, token.clone())?;
+        let token = Token::random(Role::Owner, None)?;
+        let files = database::files(self.path)?;
+        let options = gramwise_coordinator::Options {
+            sweeps: Sweeps::One(self.resumed),
+            grid,
+            lease: LEASE,
+            access: Access::only(&token),
+            authority: None,
+            files: files.clone(),
+            answers: Answers::none(),
+        };
+        let coordinator = Coordinator::start(journal, listener, options)?;
         let sweep = match self.resumed {
             Some(sweep) => sweep,
             None => self.submit(&coordinator).await?,
@@ -84,19 +87,22 @@ impl Work<'_> {
         let interrupt = CancellationToken::new();
         let watching = tokio::spawn(interrupted(interrupt.clone()));
         let options = Options {
-            coordinator: format!("http://{}", coordinator.address()),
-            token,
+            peer: Peer::by_token(coordinator.address().to_string().parse()?, token),
             name: worker_name(&meter.inventory().hostname),
             slots: self.args.slots,
-            files: database::files(self.path)?,
+            files,
             shim: std::env::current_exe().context("cannot find this program's own file")?,
             grace: self.args.grace,
+            // In one process with the coordinator: it has nobody else to be adopted by, and its files are the same.
+            orphaned: std::time::Duration::ZERO,
+            hand_over: false,
+            drain: CancellationToken::new(),
         };
         let progress = Progress::start(self.path, sweep, self.common.quiet);
         // Without a journal nothing may go on: dropping the worker ends its trials, because their shims notice.
         let worked = tokio::select! {
             worked = gramwise_worker::run(options, meter, interrupt.clone()) => worked,
-            () = coordinator.failed() => Ok(()),
+            () = coordinator.failed() => Ok(Over::Sweep),
         };
         let was_interrupted = interrupt.is_cancelled();
         progress.stop().await;
@@ -113,7 +119,7 @@ impl Work<'_> {
             ));
             return Ok(Exit::Interrupted);
         }
-        print(&report::rendered(&record, self.args.output.form)?)?;
+        print(report::rendered(&record, self.args.output.form, terminal())?)?;
         Ok(verdict(&record))
     }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use gramwise_meter::{HostMeter, MeterThread};
-use gramwise_worker::{Error, Options};
+use gramwise_trust::WorkerIdentity;
+use gramwise_worker::{Error, JoinError, Options, Over};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{doctor, run};
+use super::{client, doctor, run, runtime};
 use crate::args::{Common, WorkerArgs};
 use crate::exit::{Exit, Failure};
 use crate::token;
@@ -28,42 +30,84 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
     };
     let files = std::path::absolute(&files).context("cannot find the current directory")?;
     std::fs::create_dir_all(&files).with_context(|| format!("cannot create {}", files.display()))?;
-    let url = &args.coordinator.coordinator;
-    let token = token::shown(common, &args.coordinator.token)?;
+    let (address, token) = (client::address(common)?, token::shown(common)?);
     let say = |text: &str| {
         if !common.quiet {
             eprintln!("{text}");
         }
     };
-    run::runtime()?.block_on(async {
-        let interrupt = CancellationToken::new();
+    runtime()?.block_on(async {
+        let (interrupt, drain) = (CancellationToken::new(), CancellationToken::new());
         let watching = tokio::spawn(run::interrupted(interrupt.clone()));
-        say(&format!("a worker of {url}; files in {}; Ctrl-C ends it and its trials", files.display()));
-        while !interrupt.is_cancelled() {
+        let asked_to_drain = tokio::spawn(drained(drain.clone()));
+        say(&format!(
+            "a worker of {address}; files in {}; Ctrl-C ends it and its trials, SIGUSR1 lets them finish first",
+            files.display()
+        ));
+        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let identity = files.join("identity");
+        let joining = gramwise_worker::join(address.clone(), token.clone(), &identity, &hostname);
+        let peer = tokio::select! {
+            joined = joining => joined.map_err(|error| {
+                let exit = if matches!(error, JoinError::Refused(_)) { Exit::Refused } else { Exit::WrongInput };
+                Failure::error(exit, error.to_string())
+            })?,
+            () = interrupt.cancelled() => return Ok(Exit::Success),
+        };
+        let host = peer.worker().unwrap_or(&hostname).to_owned();
+        while !interrupt.is_cancelled() && !drain.is_cancelled() {
             // A life of its own for each sweep: what the host burnt for one is no cost of another.
             let meter = HostMeter::probe(&doctor::options(&args.devices))?;
-            let name = run::worker_name(&meter.inventory().hostname);
             let meter = MeterThread::spawn(meter).context("cannot start the meter")?;
             let options = Options {
-                coordinator: url.clone(),
-                token: token.clone(),
-                name,
+                peer: peer.clone(),
+                name: run::worker_name(&host),
                 slots: args.slots,
                 files: files.clone(),
                 shim: std::env::current_exe().context("cannot find this program's own file")?,
                 grace: args.grace,
+                orphaned: args.orphaned,
+                hand_over: true,
+                drain: drain.clone(),
             };
-            match gramwise_worker::run(options, meter, interrupt.clone()).await {
-                Ok(()) if interrupt.is_cancelled() => {}
-                Ok(()) => say("a sweep is over; waiting for the next"),
+            match Box::pin(gramwise_worker::run(options, meter, interrupt.clone())).await {
+                Ok(Over::Drained) => {
+                    say("taken out of service: nothing runs any more");
+                    break;
+                }
+                Ok(Over::Sweep) if interrupt.is_cancelled() => {}
+                Ok(Over::Sweep) => say("a sweep is over here; waiting for the next"),
                 Err(error @ Error::Refused(_)) => {
                     eprintln!("warning: {error}; beginning anew");
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(error) => return Err(Failure::error(run::failed_as(&error), error.to_string())),
+                Err(error) => {
+                    if let (Error::Token(_), Some(authority), true) =
+                        (&error, peer.authority(), peer.worker().is_some())
+                    {
+                        // With a token that is let in it can join anew.
+                        forget(&identity, authority)?;
+                    }
+                    return Err(Failure::error(run::failed_as(&error), error.to_string()));
+                }
             }
         }
         watching.abort();
+        asked_to_drain.abort();
         Ok(Exit::Success)
     })
+}
+
+fn forget(folder: &std::path::Path, authority: gramwise_trust::Fingerprint) -> anyhow::Result<()> {
+    if let Some(identity) = WorkerIdentity::kept(folder, authority)? {
+        identity.forget(folder);
+    }
+    Ok(())
+}
+
+/// Cancels on SIGUSR1, which schedulers send before a machine's time is up.
+async fn drained(drain: CancellationToken) {
+    let Ok(mut usr1) = signal(SignalKind::user_defined1()) else { return };
+    usr1.recv().await;
+    drain.cancel();
 }

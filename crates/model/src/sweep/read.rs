@@ -37,6 +37,7 @@ const KEYS: &[&str] = &[
     "carbon",
     "warm_start",
     "seed",
+    "priority",
     "description",
     "project",
     "entity",
@@ -65,6 +66,10 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
     let prune = settings::prune(findings, &file, &resource);
     ignored(findings, &file);
     let seed = file.get("seed").and_then(|field| field.unsigned(findings, 0..=u64::MAX)).unwrap_or(0);
+    let priority = file
+        .get("priority")
+        .and_then(|field| field.unsigned(findings, 0..=1000))
+        .map_or(0, |priority| u32::try_from(priority).unwrap_or(0));
     let name = file
         .get("name")
         .and_then(|field| field.text(findings))
@@ -86,6 +91,7 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
         resource,
         warm_start: warm_start(findings, &file),
         seed,
+        priority,
     })
 }
 

@@ -1,24 +1,24 @@
 //! A worker asks for a trial.
 
-use gramwise_model::work::Card;
-use gramwise_model::{AttemptId, Because, Timestamp, WorkerId};
+use gramwise_model::rows::Outcome;
+use gramwise_model::work::Host;
+use gramwise_model::{AttemptId, Because, Timestamp, TrialId, WorkerId};
 use rand::RngExt;
 
-use super::end_sweep;
+use super::{End, end_sweep, failure};
 use crate::command::Refused;
 use crate::fact::Fact;
 use crate::money;
 use crate::reasons;
 use crate::rng::{Purpose, rng};
-use crate::state::{Phase, State, Sweep, SweepPhase, Trial};
-use crate::strategy::{self, Launch, What};
-use crate::sweep_strategy::trial_id;
+use crate::state::{Phase, State, Sweep, Trial, Worker};
+use crate::strategy::{Launch, What};
+use crate::sweep_strategy::{index, trial_id};
 
 /// The question.
 pub(super) struct Question<'a> {
     pub(super) worker: &'a WorkerId,
-    pub(super) description: &'a str,
-    pub(super) gpus: &'a [Card],
+    pub(super) host: &'a Host,
     pub(super) request: u64,
     pub(super) free_gpus: &'a [String],
 }
@@ -40,7 +40,7 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
     }
     let sweep = match known {
         Some(worker) => state.sweep(worker.sweep),
-        None => state.running_sweep(),
+        None => state.sweep_for(asked.host),
     };
     let Some(sweep) = sweep else { return Ok(Vec::new()) };
     let mut facts = Vec::new();
@@ -48,21 +48,24 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
         facts.push(Fact::WorkerJoined {
             sweep: sweep.id,
             worker: asked.worker.clone(),
-            description: asked.description.to_owned(),
-            gpus: asked.gpus.to_vec(),
+            description: asked.host.description.clone(),
+            gpus: asked.host.gpus.clone(),
+            host: asked.host.name.clone(),
+            place: asked.host.place.clone(),
             at: now,
         });
     }
     let answered =
         known.and_then(|worker| worker.last_request).is_some_and(|(last, _)| last >= asked.request);
     let gpus = sweep.spec.resources.gpus as usize;
-    if answered || sweep.phase != SweepPhase::Running || asked.free_gpus.len() < gpus {
+    let dismissed = known.is_some_and(|worker| worker.dismissed.is_some());
+    if answered || dismissed || !sweep.takes_trials() || asked.free_gpus.len() < gpus {
         return Ok(facts);
     }
-    match choose(sweep, now) {
+    match choose(state, sweep, &asked.host.place, now) {
         Ok(choice) => facts.extend(lease(sweep, choice, asked, now)),
         Err(Nothing::Now) => {}
-        Err(Nothing::MoreAtAll(why, budget)) => facts.extend(end_sweep(sweep, &why, budget)),
+        Err(Nothing::MoreAtAll(why, end)) => facts.extend(end_sweep(sweep, &why, end)),
     }
     Ok(facts)
 }
@@ -71,40 +74,85 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
 enum Nothing {
     /// Trials that run now may change that.
     Now,
-    /// The sweep is at its end: why, and whether it is a budget's limit.
-    MoreAtAll(String, bool),
+    /// The sweep is at its end.
+    MoreAtAll(String, End),
 }
 
-fn choose(sweep: &Sweep, now: Timestamp) -> Result<Choice, Nothing> {
-    let idle = sweep.live.is_empty();
-    let choice = match interrupted(sweep) {
+fn choose(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Result<Choice, Nothing> {
+    let choice = match waiting(state, sweep, place, now) {
         Some(choice) => choice,
-        None => wanted(sweep, sweep.strategy.choose(money::left(sweep, now)))?,
+        None => wanted(state, sweep, place, now)?,
     };
     match money::admits(sweep, money::reservation(sweep, &choice.trial, choice.launch)) {
         Ok(()) => Ok(choice),
-        Err(why) => Err(if idle { Nothing::MoreAtAll(why, true) } else { Nothing::Now }),
+        Err(why) if sweep.live.is_empty() => Err(Nothing::MoreAtAll(why, End::Budget)),
+        Err(_) => Err(Nothing::Now),
     }
 }
 
-/// A trial that lost its worker, or is to be tried again.
-fn interrupted(sweep: &Sweep) -> Option<Choice> {
-    let trial = sweep.trials.values().find(|trial| trial.phase == Phase::Waiting)?;
-    let ended = trial.attempts.last().and_then(|attempt| attempt.outcome.as_ref());
-    let ended = ended.map_or_else(|| "not run yet".to_owned(), super::describe);
+/// A trial that somebody enqueued, that lost its worker, or that is to be tried again.
+fn waiting(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Option<Choice> {
+    let trials = sweep.waiting.iter().filter_map(|id| sweep.trials.get(id));
+    let mut ready = trials.filter(|trial| is_rested(trial, now) && !is_elsewhere(state, sweep, trial, place));
+    let trial = ready.next()?.clone();
+    let Some(last) = trial.attempts.last() else {
+        // Nobody predicts anything of it: it is looked at from the first rung on, as all are.
+        let because = Because::Enqueued { by: trial.enqueued_by.clone().unwrap_or_default() };
+        return Some(Choice { trial, launch: Some(Launch::unpriced(0, false)), because, before: Vec::new() });
+    };
+    let ended = last.outcome.as_ref().map_or_else(String::new, super::describe);
     let because = Because::Again { after_attempt: trial.newest_attempt(), ended };
-    Some(Choice { trial: trial.clone(), launch: None, because, before: Vec::new() })
+    Some(Choice { trial, launch: None, because, before: Vec::new() })
 }
 
-/// What the strategy wants.
-fn wanted(sweep: &Sweep, choice: strategy::Choice) -> Result<Choice, Nothing> {
+/// Has a trial had its pause after a failure?
+fn is_rested(trial: &Trial, now: Timestamp) -> bool {
+    rests_until(trial).is_none_or(|end| now >= end)
+}
+
+/// The end of a trial's pause, if it failed last.
+fn rests_until(trial: &Trial) -> Option<Timestamp> {
+    let has_failed = |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Failed { .. }));
+    let failures = trial.attempts.iter().filter(|attempt| has_failed(&attempt.outcome)).count();
+    let last = trial.attempts.last().filter(|last| has_failed(&last.outcome))?;
+    Some(last.ended_at?.plus(failure::back_off(failures)))
+}
+
+/// When the next trial has had its pause after a failure, if one has not: until then nothing but news changes an answer.
+pub fn next_rested(state: &State, now: Timestamp) -> Option<Timestamp> {
+    let waiting = state.sweeps.values().filter(|sweep| sweep.takes_trials());
+    let trials = waiting.flat_map(|sweep| sweep.waiting.iter().filter_map(|id| sweep.trials.get(id)));
+    trials.filter_map(rests_until).filter(|end| *end > now).min()
+}
+
+/// Is a trial's checkpoint on another machine that still works for the sweep? Then it goes on there.
+fn is_elsewhere(state: &State, sweep: &Sweep, trial: &Trial, place: &str) -> bool {
+    let held_by =
+        trial.attempts.last().filter(|last| sweep.spec.resource.checkpoint && last.last_step.is_some());
+    let Some(of) = held_by.and_then(|last| state.workers.get(&last.worker)) else { return false };
+    let serves = |worker: &Worker| worker.place == of.place && !sweep.excluded.contains_key(&worker.host);
+    of.place != place && state.serving(sweep.id).any(|(_, worker)| serves(worker))
+}
+
+/// What the strategy wants of what can be run at a place.
+fn wanted(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Result<Choice, Nothing> {
+    let paused = sweep.trials.values().filter(|trial| trial.phase == Phase::Paused);
+    let elsewhere: Vec<TrialId> =
+        paused.filter(|trial| is_elsewhere(state, sweep, trial, place)).map(|trial| trial.id).collect();
+    let left = money::left(sweep, now);
+    let choice = if elsewhere.is_empty() {
+        sweep.strategy.choose(left)
+    } else {
+        sweep.strategy.without(elsewhere.iter().map(|id| index(*id))).choose(left)
+    };
+    // What is elsewhere, rests, or runs may change the answer.
+    let is_open = !(elsewhere.is_empty() && sweep.live.is_empty() && sweep.waiting.is_empty());
     let because = reasons::of_choice(sweep, &choice);
     let launch = Some(choice.launch());
     match choice.what {
         What::New { config, .. } => {
             let id = trial_id(sweep.trials.len());
-            // 53 bits, so that the seed survives languages whose numbers are doubles.
-            let seed = rng(sweep.spec.seed, id, Purpose::TrialSeed).random::<u64>() >> 11;
+            let seed = seed_of(sweep, id);
             let trial = Trial::proposed(id, config.clone(), seed);
             let proposed =
                 Fact::TrialProposed { sweep: sweep.id, trial: id, config, seed, because: because.clone() };
@@ -116,10 +164,16 @@ fn wanted(sweep: &Sweep, choice: strategy::Choice) -> Result<Choice, Nothing> {
         }
         // A fit that is under way, or a trial.
         What::Refit => Err(Nothing::Now),
-        What::Wait | What::Done(_) if !sweep.live.is_empty() => Err(Nothing::Now),
-        What::Wait => Err(Nothing::MoreAtAll("nothing is left to wait for".to_owned(), false)),
-        What::Done(why) => Err(Nothing::MoreAtAll(why, false)),
+        What::Wait | What::Done(_) if is_open => Err(Nothing::Now),
+        What::Wait => Err(Nothing::MoreAtAll("nothing is left to wait for".to_owned(), End::Done)),
+        What::Done(why) => Err(Nothing::MoreAtAll(why, End::Done)),
     }
+}
+
+/// What is handed to a trial's script.
+pub(super) fn seed_of(sweep: &Sweep, trial: TrialId) -> u64 {
+    // 53 bits, so that the seed survives languages whose numbers are doubles.
+    rng(sweep.spec.seed, trial, Purpose::TrialSeed).random::<u64>() >> 11
 }
 
 fn lease(sweep: &Sweep, choice: Choice, asked: &Question<'_>, now: Timestamp) -> Vec<Fact> {

@@ -4,7 +4,7 @@ use gramwise_model::rows::Verdict;
 use gramwise_model::{AttemptId, Because, CO2E, Timestamp, WorkerId};
 
 use crate::fact::{Fact, Next};
-use crate::state::{Phase, State, Sweep, SweepPhase, Trial};
+use crate::state::{Phase, State, Sweep, Trial};
 use crate::strategy::Word;
 use crate::sweep_strategy::index;
 use crate::{money, reasons};
@@ -12,7 +12,7 @@ use crate::{money, reasons};
 /// Judges every trial of a worker that reached a new step since it was last judged.
 pub(super) fn decide_judge(state: &State, worker: &WorkerId, now: Timestamp) -> Vec<Fact> {
     let Some(worker) = state.workers.get(worker) else { return Vec::new() };
-    let Some(sweep) = state.sweep(worker.sweep).filter(|sweep| sweep.phase == SweepPhase::Running) else {
+    let Some(sweep) = state.sweep(worker.sweep).filter(|sweep| sweep.judges()) else {
         return Vec::new();
     };
     let held = worker.live.iter().filter_map(|id| Some((*id, sweep.trials.get(&id.trial)?)));

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use gramwise_carbon::{Energy, Footprint, Microjoules};
 use gramwise_model::rows::{Outcome, Verdict};
 use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
-use gramwise_model::{AttemptId, Because, CO2E, Metric, RetryAction, Timestamp};
+use gramwise_model::{AttemptId, Because, CO2E, Metric, Timestamp};
 
+use super::failure::{self, Remedy};
 use super::judge::{missing_objective, no_objective};
-use super::{lose, over};
+use super::{dismiss, lose, over};
 use crate::command::Refused;
-use crate::fact::{Fact, Next};
+use crate::fact::{Dismissal, Fact, Next};
 use crate::state::{Attempt, Phase, State, Step, Sweep, Trial, Worker};
 
 pub(super) fn decide_report(state: &State, report: &Report, now: Timestamp) -> Result<Vec<Fact>, Refused> {
@@ -99,7 +100,15 @@ fn decide_attempt(
     let mut seen = trial.clone();
     facts.extend(take_steps(sweep, &mut seen, (told, &attempt.total), now));
     if let Some(end) = &told.ended {
-        let (outcome, next) = fate(sweep, &seen, end);
+        let (mut outcome, mut next) = fate(sweep, &seen, end);
+        if (end.kind, &seen.phase) == (EndKind::Failure, &Phase::Running) {
+            let exclude;
+            (next, exclude) = after_failure(state, sweep, &seen, &end.message);
+            outcome = Outcome::Failed { message: end.message.clone() };
+            if let Some(why) = exclude {
+                facts.extend(exclude_host(state, sweep, worker_host(state, report), &why, now));
+            }
+        }
         facts.extend(over(told.attempt, (attempt.account, total), &outcome, next, now));
     } else if trial.phase == Phase::Running && goes_beyond(sweep, told) {
         facts.push(Fact::Decided {
@@ -170,23 +179,60 @@ fn fate(sweep: &Sweep, seen: &Trial, end: &AttemptEnd) -> (Outcome, Next) {
         },
         (EndKind::Failure, _) => {
             let message = end.message.clone();
-            (Outcome::Failed { message: message.clone() }, after_failure(sweep, seen, message))
+            (Outcome::Failed { message: message.clone() }, Next::Fail { message })
         }
     }
 }
 
-/// Is a failed trial tried again? The first rule whose text the message holds decides, else the number of failures.
-fn after_failure(sweep: &Sweep, seen: &Trial, message: String) -> Next {
-    let retry = &sweep.spec.retry;
+fn host_of<'a>(state: &'a State, attempt: &Attempt) -> &'a str {
+    state.workers.get(&attempt.worker).map_or("", |worker| worker.host.as_str())
+}
+
+fn worker_host<'a>(state: &'a State, report: &Report) -> &'a str {
+    state.workers.get(&report.worker).map_or("", |worker| worker.host.as_str())
+}
+
+/// Leaves a host alone from here on.
+fn exclude_host(state: &State, sweep: &Sweep, host: &str, why: &str, now: Timestamp) -> Vec<Fact> {
+    let mut facts = vec![Fact::HostExcluded { sweep: sweep.id, host: host.to_owned(), why: why.to_owned() }];
+    let on_it = state.serving(sweep.id).filter(|(_, worker)| worker.host == host);
+    facts.extend(on_it.map(|worker| dismiss(worker, Dismissal::Excluded, now)));
+    facts
+}
+
+/// Is a failed trial tried again, and is its host left alone from here on (why, in words)? A host is only where the sweep has others.
+fn after_failure(state: &State, sweep: &Sweep, seen: &Trial, message: &str) -> (Next, Option<String>) {
+    let host = seen.attempts.last().map_or("", |attempt| host_of(state, attempt));
+    let has_others = state.serving(sweep.id).any(|(_, worker)| worker.host != host);
+    let first_line = message.lines().next().unwrap_or_default();
+    let remedy = failure::remedy(&sweep.spec.retry, message);
+    if remedy == Remedy::Elsewhere && has_others {
+        return (Next::Wait, Some(first_line.to_owned()));
+    }
+    if remedy != Remedy::Give && has_others && all_fail_on(state, sweep, (seen, host)) {
+        return (
+            Next::Wait,
+            Some(format!("{} trials in a row failed on it: {first_line}", failure::IN_A_ROW)),
+        );
+    }
     let is_failure = |attempt: &&Attempt| matches!(attempt.outcome, Some(Outcome::Failed { .. }));
     let failures = seen.attempts.iter().filter(is_failure).count();
-    let within = failures < retry.max as usize;
-    let rule = retry.rules.iter().find(|rule| message.contains(&rule.matches));
-    let again = match rule.map(|rule| rule.action) {
-        Some(RetryAction::Fail) => false,
-        Some(RetryAction::Retry | RetryAction::ExcludeHost) | None => within,
-    };
-    if again { Next::Wait } else { Next::Fail { message } }
+    let again = remedy != Remedy::Give && failures < sweep.spec.retry.max as usize;
+    (if again { Next::Wait } else { Next::Fail { message: message.to_owned() } }, None)
+}
+
+/// Did the last attempts on a host fail, each of another trial, while others went well elsewhere?
+fn all_fail_on(state: &State, sweep: &Sweep, (seen, host): (&Trial, &str)) -> bool {
+    let others = sweep.trials.values().filter(|trial| trial.id != seen.id);
+    let ended = others.filter_map(|trial| trial.attempts.iter().rev().find(|one| one.outcome.is_some()));
+    let (mut here, elsewhere): (Vec<&Attempt>, Vec<&Attempt>) =
+        ended.partition(|one| host_of(state, one) == host);
+    here.sort_by_key(|attempt| std::cmp::Reverse(attempt.ended_at));
+    let failed = |attempt: &&&Attempt| matches!(attempt.outcome, Some(Outcome::Failed { .. }));
+    let in_a_row = 1 + here.iter().take_while(failed).count();
+    let went_well =
+        |attempt: &&Attempt| matches!(attempt.outcome, Some(Outcome::Finished | Outcome::Stopped));
+    in_a_row >= failure::IN_A_ROW && elsewhere.iter().any(went_well)
 }
 
 /// A worker says goodbye: what it still holds is interrupted.

@@ -167,6 +167,18 @@ impl Strategy {
         self.trials.len() - 1
     }
 
+    /// The same, without these trials: they are elsewhere, and what they taught stays.
+    #[must_use]
+    pub fn without(&self, trials: impl Iterator<Item = usize>) -> Self {
+        let mut other = self.clone();
+        for trial in trials {
+            if let Some(one) = other.trials.get_mut(trial) {
+                one.place = Place::Over;
+            }
+        }
+        other
+    }
+
     /// A trial runs, to a rung at least, as a [`Choice`] or a [`Judgement`] said.
     pub fn launched(&mut self, trial: usize, Launch { to, price, warm, rate }: Launch) {
         let Some(one) = self.trials.get(trial) else { return };

@@ -13,7 +13,7 @@ CREATE INDEX journal_by_sweep ON journal (sweep, seq);
 CREATE TABLE sweep (
     id               INTEGER PRIMARY KEY,
     name             TEXT    NOT NULL,
-    state            TEXT    NOT NULL CHECK (state IN ('running', 'ending', 'ended')),
+    state            TEXT    NOT NULL CHECK (state IN ('running', 'paused', 'ending', 'ended')),
     submitted_by     TEXT    NOT NULL,
     submitted_at_ms  INTEGER NOT NULL,
     ended_at_ms      INTEGER,
@@ -115,6 +115,14 @@ CREATE TABLE host (
             + coalesce(other ->> '$.memory.estimated', 0)
             + coalesce(other ->> '$.rest.estimated', 0)),
     PRIMARY KEY (sweep, worker)
+) STRICT, WITHOUT ROWID;
+
+-- Hosts that a sweep's trials are not run on any more.
+CREATE TABLE excluded_host (
+    sweep  INTEGER NOT NULL,
+    host   TEXT    NOT NULL,
+    why    TEXT    NOT NULL,
+    PRIMARY KEY (sweep, host)
 ) STRICT, WITHOUT ROWID;
 
 -- Grid intensities as they were stated, the one at the start included; each holds until the next.

@@ -35,11 +35,13 @@ pub(super) fn energy_from_wire(
     Ok(Energy { gpu: part(gpu), cpu: part(cpu), memory: part(memory), rest: part(rest) })
 }
 
-pub(super) fn attempt_to_wire(id: AttemptId) -> v1::AttemptId {
+/// An attempt as a message.
+pub fn attempt_to_wire(id: AttemptId) -> v1::AttemptId {
     v1::AttemptId { sweep: id.sweep.0, trial: id.trial.0, number: id.number }
 }
 
-pub(super) fn attempt_from_wire(id: Option<v1::AttemptId>) -> Result<AttemptId, Malformed> {
+/// A message as an attempt.
+pub fn attempt_from_wire(id: Option<v1::AttemptId>) -> Result<AttemptId, Malformed> {
     let v1::AttemptId { sweep, trial, number } = id.ok_or(Malformed::Missing("attempt"))?;
     if sweep == 0 || trial == 0 || number == 0 {
         let found = format!("{sweep}/{trial}.{number}");
@@ -67,7 +69,8 @@ pub(super) fn metrics_from_wire(metrics: HashMap<String, v1::Metric>) -> Result<
     metrics.into_iter().map(|(name, value)| Ok((name, metric(value)?))).collect()
 }
 
-pub(super) fn config_to_wire(config: &Config) -> HashMap<String, v1::Value> {
+/// A configuration as a message.
+pub fn config_to_wire(config: &Config) -> HashMap<String, v1::Value> {
     let value = |value: &Value| v1::Value {
         kind: Some(match value {
             Value::Bool(value) => v1::value::Kind::Boolean(*value),
@@ -80,7 +83,10 @@ pub(super) fn config_to_wire(config: &Config) -> HashMap<String, v1::Value> {
     config.iter().map(|(name, one)| (name.clone(), value(one))).collect()
 }
 
-pub(super) fn config_from_wire(config: HashMap<String, v1::Value>) -> Result<Config, Malformed> {
+/// A message as a configuration.
+pub fn config_from_wire(
+    config: HashMap<String, v1::Value, impl std::hash::BuildHasher>,
+) -> Result<Config, Malformed> {
     let value = |value: v1::Value| match value.kind {
         Some(v1::value::Kind::Boolean(value)) => Ok(Value::Bool(value)),
         Some(v1::value::Kind::Integer(value)) => Ok(Value::Int(value)),

@@ -1,0 +1,235 @@
+//! Questions that a database answers: by the one at hand, or by a coordinator's, which carries out the same command on its own.
+
+use std::io::{IsTerminal, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gramwise_coordinator::Answers;
+use gramwise_model::TrialId;
+use gramwise_model::rows::{AttemptRow, SweepRecord, SweepState};
+use gramwise_report as answers;
+use gramwise_report::{HistoryQuery, Terminal};
+use gramwise_store::Reader;
+use gramwise_wire::v1::Question;
+
+use super::{client, no_trial, report};
+use crate::args::{Cli, Command, Common, Form, Query, TrialArg};
+use crate::database;
+use crate::exit::{self, Exit, Failure};
+use crate::output::{print, terminal};
+
+/// How often what goes on is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// An answer.
+struct Said {
+    text: Vec<u8>,
+    /// What was asked about still goes on.
+    more: bool,
+}
+
+impl From<String> for Said {
+    fn from(text: String) -> Self {
+        Self { text: text.into_bytes(), more: false }
+    }
+}
+
+/// Answers a question, once or until what it is about is over.
+pub(super) fn query(common: &Common, query: Query) -> anyhow::Result<Exit> {
+    if common.coordinator.is_some() {
+        return super::runtime()?.block_on(remote(common, query));
+    }
+    let path = database::path(common)?;
+    repeated(query, |query| said(&path, query, terminal()))
+}
+
+/// Asks and prints; again while the question says to and there is more.
+fn repeated(mut query: Query, mut ask: impl FnMut(&Query) -> anyhow::Result<Said>) -> anyhow::Result<Exit> {
+    loop {
+        let said = ask(&query)?;
+        show(&query, &said)?;
+        if !goes_on(&mut query, &said) {
+            return Ok(Exit::Success);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn show(query: &Query, said: &Said) -> anyhow::Result<()> {
+    let clears = matches!(query, Query::Status { watch: true, output, .. } if output.form == Form::Table);
+    if clears && std::io::stdout().is_terminal() {
+        // Home, print, and clear what an earlier, longer text left below.
+        print(b"\x1b[H\x1b[2J")?;
+    }
+    print(&said.text)
+}
+
+/// Is the question to be asked again, after what was said?
+fn goes_on(query: &mut Query, said: &Said) -> bool {
+    match query {
+        Query::Status { watch: true, .. } => said.more,
+        Query::Logs { follow: true, skip, .. } => {
+            *skip += said.text.len() as u64;
+            said.more
+        }
+        _ => false,
+    }
+}
+
+async fn remote(common: &Common, mut query: Query) -> anyhow::Result<Exit> {
+    let mut client = client::sweeps(common).await?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    loop {
+        let mut words = words.clone();
+        if let Query::Logs { skip, .. } = &query {
+            words.extend(["--skip".to_owned(), skip.to_string()]);
+        }
+        let Terminal { width, colour } = terminal();
+        let width = u32::try_from(width).unwrap_or(u32::MAX);
+        let answer = client.answer(Question { words, width, colour }).await;
+        let mut parts = answer.map_err(|status| client::refused(&status))?.into_inner();
+        let mut said = Said { text: Vec::new(), more: false };
+        while let Some(part) = parts.message().await.map_err(|status| client::refused(&status))? {
+            said.text.extend(part.text);
+            said.more = part.more;
+            if part.exit != 0 {
+                return Err(Failure::error(exit::named(part.exit), part.error));
+            }
+        }
+        show(&query, &said)?;
+        if !goes_on(&mut query, &said) {
+            return Ok(Exit::Success);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Answers others' questions from a database.
+pub(super) fn answers(path: PathBuf) -> Answers {
+    use clap::Parser;
+    Answers::new(move |words, width, colour| {
+        let program = std::iter::once("gramwise").chain(words.iter().map(String::as_str));
+        let command = Cli::try_parse_from(program).map(|cli| cli.command);
+        let said = match command {
+            Ok(Command::Query(query)) => {
+                said(&path, &query, Terminal { width: width.clamp(20, 1000), colour })
+            }
+            Ok(_) | Err(_) => Err(Failure::error(
+                Exit::WrongInput,
+                "this coordinator does not know that question\nhint: it may be of another version",
+            )),
+        };
+        match said {
+            Ok(Said { text, more }) => gramwise_coordinator::Answer { text, more, ..Default::default() },
+            Err(error) => gramwise_coordinator::Answer {
+                error: error.to_string(),
+                exit: exit::of(&error) as u8,
+                ..Default::default()
+            },
+        }
+    })
+}
+
+fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> {
+    let reader = Reader::open(path)?;
+    let record = |sweep: &Option<String>| database::record(&reader, sweep.as_deref());
+    Ok(match query {
+        Query::Ls { output } => {
+            answers::sweeps(&database::summaries(&reader)?, output.form.into(), terminal).into()
+        }
+        Query::Status { sweep, output, watch: _ } => {
+            let record = record(&sweep.sweep)?;
+            let text = answers::status(&record, database::now(), output.form.into(), terminal);
+            Said { text: text.into_bytes(), more: record.sweep.state != SweepState::Ended }
+        }
+        Query::Trials { sweep, output } => {
+            answers::trials(&record(&sweep.sweep)?, output.form.into(), terminal).into()
+        }
+        Query::Show { trial, output } => {
+            let record = record(&trial.sweep)?;
+            let id = TrialId(trial.trial);
+            let steps = reader.steps(record.sweep.id, id)?;
+            let text = answers::show(&record, id, &steps, output.form.into(), terminal);
+            text.ok_or_else(|| no_trial(id))?.into()
+        }
+        Query::Best { sweep, output } => {
+            let best = answers::best(&record(&sweep.sweep)?, output.form.into(), terminal);
+            let message = "no trial has completed and kept to the constraints yet";
+            best.ok_or_else(|| {
+                Failure::error(
+                    Exit::WrongInput,
+                    format!("{message}\nhint: `gramwise trials` lists what there is"),
+                )
+            })?
+            .into()
+        }
+        Query::Front { sweep, output } => {
+            answers::front(&record(&sweep.sweep)?, output.form.into(), terminal).into()
+        }
+        Query::Explain { trial, output } => {
+            let id = TrialId(trial.trial);
+            let text = answers::explain(&record(&trial.sweep)?, id, output.form.into(), terminal);
+            text.ok_or_else(|| no_trial(id))?.into()
+        }
+        Query::Logs { trial, attempt, stderr, skip, follow: _ } => {
+            logs(path, &record(&trial.sweep)?, (trial, *attempt), *stderr, *skip)?
+        }
+        Query::Report { sweep, output } => {
+            report::rendered(&record(&sweep.sweep)?, output.form, terminal)?.into()
+        }
+        Query::History { group_by, output } => {
+            let query = HistoryQuery { group_by: group_by.iter().copied().map(Into::into).collect() };
+            answers::history(&database::summaries(&reader)?, &query, output.form.into(), terminal).into()
+        }
+    })
+}
+
+/// What an attempt wrote, from a byte on.
+fn logs(
+    database: &Path,
+    record: &SweepRecord,
+    (trial, attempt): (&TrialArg, Option<u32>),
+    stderr: bool,
+    skip: u64,
+) -> anyhow::Result<Said> {
+    let id = TrialId(trial.trial);
+    let chosen = chosen(record, id, attempt)?;
+    let name = if stderr { "stderr.log" } else { "stdout.log" };
+    let path = database::files(database)?
+        .join(format!("sweep-{}", record.sweep.id))
+        .join(format!("trial-{id}"))
+        .join(format!("attempt-{}", chosen.number))
+        .join(name);
+    let more = chosen.outcome.is_none();
+    // A long stream is continued in a new file.
+    let earlier = std::fs::read(path.with_extension("log.1")).unwrap_or_default();
+    let mut text: Vec<u8> = earlier.get(usize::try_from(skip)?..).unwrap_or_default().to_vec();
+    let read = std::fs::File::open(&path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(skip.saturating_sub(earlier.len() as u64)))?;
+        file.read_to_end(&mut text)
+    });
+    match read {
+        Ok(_) => Ok(Said { text, more }),
+        // It has written nothing yet, or its worker has handed nothing over.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && more => Ok(Said { text, more }),
+        Err(error) => {
+            let hint =
+                "hint: outputs are beside the database; `gramwise show` names the host that ran the trial";
+            Err(Failure::error(Exit::WrongInput, format!("cannot read {}: {error}\n{hint}", path.display())))
+        }
+    }
+}
+
+fn chosen(record: &SweepRecord, trial: TrialId, number: Option<u32>) -> anyhow::Result<&AttemptRow> {
+    if !record.trials.iter().any(|row| row.id == trial) {
+        return Err(no_trial(trial));
+    }
+    let mut attempts = record.attempts.iter().filter(|row| row.trial == trial);
+    attempts.rfind(|row| number.is_none_or(|number| row.number == number)).ok_or_else(|| {
+        let what = number.map_or("no attempt yet".to_owned(), |number| format!("no attempt {number}"));
+        Failure::error(
+            Exit::WrongInput,
+            format!("trial {trial} has {what}\nhint: `gramwise show {trial}` lists them"),
+        )
+    })
+}
