@@ -1,18 +1,24 @@
 //! A worker made of numbers.
 
+use std::collections::BTreeSet;
+
 use gramwise_carbon::{Component, Energy, Microjoules, Provenance};
-use gramwise_model::work::{Assignment, AttemptEnd, AttemptReport, EndKind, Instruction, Report, StepReport};
+use gramwise_model::work::{
+    Assignment, AttemptEnd, AttemptReport, EndKind, Host, Instruction, Report, StepReport,
+};
 use gramwise_model::{AttemptId, WorkerId};
 
+use crate::network::Process;
 use crate::trial::Training;
 
 /// Idle power of a host, in microjoules per millisecond.
 const IDLE_UJ_PER_MS: u64 = 20_000;
 
-/// One life of a worker.
+/// One life of a worker, as its next life would find it: hardware counters, the trials' files, its journal.
 #[derive(Debug, Clone)]
 pub(crate) struct SimWorker {
     pub(crate) id: WorkerId,
+    pub(crate) host: Host,
     /// The question it waits for an answer to, asked again until one comes.
     pub(crate) request: u64,
     pub(crate) slots: usize,
@@ -21,6 +27,16 @@ pub(crate) struct SimWorker {
     /// Burnt by attempts that are over and told.
     told: Energy,
     pub(crate) attempts: Vec<SimAttempt>,
+    /// All that it ever had: an answer may come when what it gives is over already.
+    taken: BTreeSet<AttemptId>,
+    /// It takes no more trials, and says goodbye once it has none.
+    pub(crate) leaving: bool,
+    /// Its goodbye is safe, or nobody knows it.
+    pub(crate) over: bool,
+    /// Which process of it this is.
+    pub(crate) process: Process,
+    /// It cannot be reached, and reaches nobody, before this round.
+    pub(crate) away_until: u64,
 }
 
 /// One running attempt.
@@ -34,25 +50,42 @@ pub(crate) struct SimAttempt {
     last: u64,
     ms: u64,
     untold: Vec<StepReport>,
-    ended: Option<EndKind>,
+    ended: Option<AttemptEnd>,
 }
 
 impl SimWorker {
-    pub(crate) fn new(name: String, slots: usize) -> Self {
+    pub(crate) fn new(name: String, host: &str, slots: usize) -> Self {
         let (id, idle, told) = (WorkerId(name), Energy::ZERO, Energy::ZERO);
-        Self { id, request: 1, slots, seq: 0, idle, told, attempts: Vec::new() }
+        let host = Host { name: host.to_owned(), place: host.to_owned(), ..Host::default() };
+        Self {
+            id,
+            host,
+            request: 1,
+            slots,
+            seq: 0,
+            idle,
+            told,
+            attempts: Vec::new(),
+            taken: BTreeSet::new(),
+            leaving: false,
+            over: false,
+            process: 0,
+            away_until: 0,
+        }
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.attempts.iter().filter(|attempt| attempt.ended.is_none()).count() < self.slots
+        let running = self.attempts.iter().filter(|attempt| attempt.ended.is_none()).count();
+        !self.leaving && running < self.slots
     }
 
     /// Takes an assignment; the same one twice is one.
     pub(crate) fn take(&mut self, assignment: &Assignment, checkpoint: u64) {
         self.request += 1;
-        if self.attempts.iter().any(|attempt| attempt.id == assignment.attempt) {
+        if !self.taken.insert(assignment.attempt) {
             return;
         }
+        let interrupted = AttemptEnd { kind: EndKind::Interrupted, message: String::new() };
         self.attempts.push(SimAttempt {
             id: assignment.attempt,
             training: Training::of(&assignment.config),
@@ -61,7 +94,7 @@ impl SimWorker {
             last: assignment.up_to_step,
             ms: 0,
             untold: Vec::new(),
-            ended: None,
+            ended: self.leaving.then_some(interrupted),
         });
     }
 
@@ -78,9 +111,23 @@ impl SimWorker {
                 let metrics = attempt.training.metrics(attempt.step);
                 attempt.untold.push(StepReport { step: attempt.step, metrics, total });
                 if attempt.step >= attempt.last {
-                    attempt.ended = Some(EndKind::Success);
+                    attempt.end(EndKind::Success, "");
                 }
             }
+        }
+    }
+
+    /// Ends all that runs.
+    pub(crate) fn end_all(&mut self, kind: EndKind, message: &str) {
+        for attempt in self.attempts.iter_mut().filter(|attempt| attempt.ended.is_none()) {
+            attempt.end(kind, message);
+        }
+    }
+
+    /// Ends one that runs, if any does.
+    pub(crate) fn fail_one(&mut self, message: &str) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.ended.is_none()) {
+            attempt.end(EndKind::Failure, message);
         }
     }
 
@@ -94,10 +141,11 @@ impl SimWorker {
                 attempt: attempt.id,
                 total: attempt.total(),
                 steps: attempt.untold.clone(),
-                ended: attempt.ended.map(|kind| AttemptEnd { kind, message: String::new() }),
+                ended: attempt.ended.clone(),
             })
             .collect();
         let running = self.attempts.iter().fold(Energy::ZERO, |sum, attempt| sum + attempt.total());
+        let runs = self.attempts.iter().any(|attempt| attempt.ended.is_none());
         Report {
             worker: self.id.clone(),
             seq: self.seq,
@@ -106,7 +154,7 @@ impl SimWorker {
             overhead: Energy::ZERO,
             other: Energy::ZERO,
             attempts,
-            leaving: false,
+            leaving: self.leaving && !runs,
         }
     }
 
@@ -122,6 +170,7 @@ impl SimWorker {
                 self.attempts[index].untold.retain(|step| step.step > last.step);
             }
         }
+        self.over |= report.leaving;
     }
 
     /// Does as told.
@@ -130,7 +179,7 @@ impl SimWorker {
             let running =
                 self.attempts.iter_mut().find(|attempt| attempt.id == *id && attempt.ended.is_none());
             if let (Some(attempt), Instruction::Stop { .. }) = (running, instruction) {
-                attempt.ended = Some(EndKind::Stopped);
+                attempt.end(EndKind::Stopped, "");
             }
         }
     }
@@ -140,5 +189,9 @@ impl SimAttempt {
     /// What it burnt since its start.
     fn total(&self) -> Energy {
         self.training.energy(self.step - self.from)
+    }
+
+    fn end(&mut self, kind: EndKind, message: &str) {
+        self.ended = Some(AttemptEnd { kind, message: message.to_owned() });
     }
 }

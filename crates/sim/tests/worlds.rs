@@ -8,19 +8,32 @@ use gramwise_carbon::CarbonFactors;
 use gramwise_model::rows::{Account, Outcome};
 use gramwise_model::{Because, Constraint, SweepSpec};
 use gramwise_search::{Fact, Next, Phase, State, Trial, apply};
-use gramwise_sim::{Cluster, History, Weather};
+use gramwise_sim::{Cluster, History, Planted, Weather};
 
 fn spec(checkpoint: bool, objectives: &str, budget: &str) -> SweepSpec {
+    read(27, checkpoint, "gp", (objectives, budget), 11)
+}
+
+fn read(
+    last: u64,
+    checkpoint: bool,
+    method: &str,
+    (objectives, budget): (&str, &str),
+    seed: u64,
+) -> SweepSpec {
     let yaml = format!(
         "name: world\n\
          command: [\"train\", \"${{args}}\"]\n\
+         method: {method}\n\
          objectives: {objectives}\n\
          parameters:\n  lr: {{distribution: log_uniform_values, min: 0.0001, max: 1.0}}\n  \
          opt: {{values: [sgd, adam]}}\n  momentum: {{min: 0.0, max: 0.99, when: {{opt: sgd}}}}\n\
-         resource: {{name: epoch, min: 1, max: 27, checkpoint: {checkpoint}}}\n\
+         resource: {{name: epoch, min: 1, max: {last}, checkpoint: {checkpoint}}}\n\
          budget: {budget}\n\
          prune: {{gain_per_kg: auto, grace: 1, audit: 0.1}}\n\
-         seed: 11\n"
+         priority: {}\n\
+         seed: {seed}\n",
+        seed % 2
     );
     SweepSpec::from_yaml(&yaml).expect("a legal sweep").0
 }
@@ -32,6 +45,7 @@ fn factors() -> CarbonFactors {
     CarbonFactors::yearly(Some("FR"), None).expect("France is in the table")
 }
 
+/// A search as sweeps do it, of forty trials.
 fn world(seed: u64, weather: Weather) -> History {
     let spec = spec(!seed.is_multiple_of(3), if seed.is_multiple_of(2) { ONE } else { TWO }, "{trials: 40}");
     Cluster::new(seed, 1 + seed % 4, weather)
@@ -39,30 +53,46 @@ fn world(seed: u64, weather: Weather) -> History {
         .unwrap_or_else(|fault| panic!("world {seed}: {fault}"))
 }
 
+/// One to three small sweeps on one to four hosts: what matters is what goes wrong. One in eight searches by model.
+fn small(seed: u64) -> (Cluster, Vec<SweepSpec>) {
+    let method = if seed.is_multiple_of(8) { "gp" } else { "random" };
+    let goal = if seed.is_multiple_of(2) { ONE } else { TWO };
+    let one = |at| read(9, !seed.is_multiple_of(3), method, (goal, "{trials: 12}"), seed + at);
+    (Cluster::new(seed, 1 + seed % 4, Weather::STORM), (0..=seed % 3).map(one).collect())
+}
+
 #[expect(clippy::disallowed_methods, reason = "a test may be told how long to run")]
 fn campaign() -> u64 {
-    std::env::var("GRAMWISE_WORLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+    std::env::var("GRAMWISE_WORLDS").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
 }
 
 #[test]
 fn storms_lose_nothing_and_book_nothing_twice() {
     let mut restarts = 0;
     for seed in 0..campaign() {
-        let history = world(seed, Weather::STORM);
+        let (cluster, specs) = small(seed);
+        let sweeps = specs.len();
+        let history =
+            cluster.run_all(specs, factors()).unwrap_or_else(|fault| panic!("world {seed}: {fault}"));
         restarts += history.restarts;
-        let sweep = history.state.sweeps.values().next().expect("one sweep");
-        assert_eq!(sweep.trials.len(), 40, "world {seed}");
-        for trial in sweep.trials.values() {
-            assert!(
-                matches!(trial.phase, Phase::Completed | Phase::Pruned | Phase::Paused),
-                "world {seed}: trial {} ended as {:?}",
-                trial.id,
-                trial.phase
-            );
-            // A trial that finished is never run again.
-            let finished =
-                trial.attempts.iter().position(|attempt| attempt.outcome == Some(Outcome::Finished));
-            assert!(finished.is_none_or(|index| index + 1 == trial.attempts.len()), "world {seed}");
+        assert_eq!(history.state.sweeps.len(), sweeps, "world {seed}");
+        for sweep in history.state.sweeps.values() {
+            assert!(sweep.trials.len() >= 12, "world {seed}");
+            for trial in sweep.trials.values() {
+                assert!(
+                    matches!(
+                        trial.phase,
+                        Phase::Completed | Phase::Pruned | Phase::Paused | Phase::Failed { .. }
+                    ),
+                    "world {seed}: trial {} ended as {:?}",
+                    trial.id,
+                    trial.phase
+                );
+                // A trial that finished is never run again.
+                let finished =
+                    trial.attempts.iter().position(|attempt| attempt.outcome == Some(Outcome::Finished));
+                assert!(finished.is_none_or(|index| index + 1 == trial.attempts.len()), "world {seed}");
+            }
         }
         what_is_done_again_was_lost(&history, seed);
         no_step_is_judged_twice(&history, seed);
@@ -70,20 +100,58 @@ fn storms_lose_nothing_and_book_nothing_twice() {
     assert!(restarts > campaign(), "the coordinator was started again {restarts} times");
 }
 
-/// What an attempt burnt is in `lost` exactly if its trial had to be run again because of how it ended.
-fn what_is_done_again_was_lost(history: &History, seed: u64) {
-    let sweep = history.state.sweeps.values().next().expect("one sweep");
-    let mut lost = 0;
-    for fact in &history.facts {
-        if let Fact::AttemptEnded { attempt: id, next, .. } = fact {
-            let attempt = sweep.trials[&id.trial].attempt(id.number).expect("it was leased");
-            let expected = if *next == Next::Wait { Account::Lost } else { Account::Trial };
-            assert_eq!(attempt.account, expected, "world {seed}: attempt {id}");
-            lost += if *next == Next::Wait { attempt.total.energy.total().get() } else { 0 };
+/// Killed at each of its commits in turn, before it is written and after.
+#[test]
+fn a_coordinator_may_die_at_every_transition() {
+    let spec = || read(3, true, "random", (ONE, "{trials: 4}"), 5);
+    let cluster = || Cluster::new(1, 2, Weather::default());
+    let commits = cluster().run(spec(), factors()).expect("the world ends").commits;
+    assert!(commits > 10, "{commits}");
+    for commit in 0..commits {
+        for is_written in [false, true] {
+            let killed = cluster().killed_at(commit, is_written).run(spec(), factors());
+            let history = killed.unwrap_or_else(|fault| panic!("killed at {commit}, {is_written}: {fault}"));
+            assert_eq!(history.fates().iter().sum::<usize>(), 4, "killed at {commit}, {is_written}");
+            // At the first commit the sweep is submitted: before that there is nothing to lose.
+            assert_eq!(history.restarts, u64::from(commit > 0), "killed at {commit}");
+            what_is_done_again_was_lost(&history, commit);
         }
     }
-    let balance = sweep.accounts.get(&Account::Lost).copied().unwrap_or_default();
-    assert_eq!(balance.energy.total().get(), lost, "world {seed}");
+}
+
+#[test]
+fn faults_that_are_built_in_are_found() {
+    for (fault, found) in [
+        (Planted::BooksDifferences, "its attempts burnt"),
+        (Planted::DropsStrayGrams, "not the metered"),
+        (Planted::AcknowledgesEarly, "was acknowledged"),
+    ] {
+        let faults: Vec<String> = (0..20)
+            .filter_map(|seed| {
+                let (cluster, specs) = small(seed);
+                cluster.planted(fault).run_all(specs, factors()).err()
+            })
+            .collect();
+        assert!(faults.len() >= 10, "{fault:?} was found in {} worlds of 20", faults.len());
+        assert!(faults.iter().any(|what| what.contains(found)), "{fault:?}: {faults:?}");
+    }
+}
+
+/// What an attempt burnt is in `lost` exactly if its trial had to be run again because of how it ended.
+fn what_is_done_again_was_lost(history: &History, seed: u64) {
+    for sweep in history.state.sweeps.values() {
+        let mut lost = 0;
+        for fact in history.facts.iter().filter(|fact| fact.sweep() == sweep.id) {
+            if let Fact::AttemptEnded { attempt: id, next, .. } = fact {
+                let attempt = sweep.trials[&id.trial].attempt(id.number).expect("it was leased");
+                let expected = if *next == Next::Wait { Account::Lost } else { Account::Trial };
+                assert_eq!(attempt.account, expected, "world {seed}: attempt {id}");
+                lost += if *next == Next::Wait { attempt.total.energy.total().get() } else { 0 };
+            }
+        }
+        let balance = sweep.accounts.get(&Account::Lost).copied().unwrap_or_default();
+        assert_eq!(balance.energy.total().get(), lost, "world {seed}");
+    }
 }
 
 /// One judgement of the gain and at most one of a rung for each step that was judged.

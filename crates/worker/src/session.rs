@@ -1,6 +1,6 @@
 //! One life of a worker: ask for trials, run them, tell what they did and burnt, until the sweep is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -105,6 +105,8 @@ struct Session {
     leased_gpus: BTreeMap<ConsumerId, Vec<String>>,
     /// The outputs that are followed: each ends when it is told so.
     outputs: BTreeMap<ConsumerId, watch::Sender<bool>>,
+    /// All attempts that it ever had.
+    taken: BTreeSet<AttemptId>,
     /// Where checkpoints are.
     place: String,
     /// What the last assignment needed: without so much free, asking is of no use.
@@ -192,6 +194,7 @@ pub async fn run(
         wishes: BTreeMap::new(),
         leased_gpus: BTreeMap::new(),
         outputs: BTreeMap::new(),
+        taken: BTreeSet::new(),
         place,
         gpus_per_trial: 0,
         needs: (0, 0),
@@ -386,8 +389,8 @@ impl Session {
     }
 
     fn assigned(&mut self, assignment: Assignment) {
-        if self.outbox.consumer(assignment.attempt).is_some() {
-            return; // An earlier life has begun it.
+        if !self.taken.insert(assignment.attempt) {
+            return; // An earlier life has begun it; by now it may be over.
         }
         let consumer = self.next_consumer();
         self.outbox.open(consumer, assignment.attempt);
@@ -450,6 +453,7 @@ impl Session {
         }
         for (held, orphan) in attempts {
             let consumer = held.consumer;
+            self.taken.insert(held.assignment.attempt);
             self.leased_gpus.insert(consumer, held.assignment.gpus.clone());
             self.needs_as(&held.assignment);
             self.hand_over_output(consumer, held.assignment.attempt);

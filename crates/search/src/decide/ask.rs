@@ -134,19 +134,23 @@ fn is_elsewhere(state: &State, sweep: &Sweep, trial: &Trial, place: &str) -> boo
     of.place != place && state.serving(sweep.id).any(|(_, worker)| serves(worker))
 }
 
-/// What the strategy wants of what can be run at a place.
+/// What the strategy wants of what can be run at a place. A paused trial that it wants most goes on where its checkpoint is, as soon as
+/// that place asks; who asks elsewhere gets the best of the others.
 fn wanted(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Result<Choice, Nothing> {
-    let paused = sweep.trials.values().filter(|trial| trial.phase == Phase::Paused);
-    let elsewhere: Vec<TrialId> =
-        paused.filter(|trial| is_elsewhere(state, sweep, trial, place)).map(|trial| trial.id).collect();
     let left = money::left(sweep, now);
-    let choice = if elsewhere.is_empty() {
-        sweep.strategy.choose(left)
-    } else {
-        sweep.strategy.without(elsewhere.iter().map(|id| index(*id))).choose(left)
+    let is_away = |trial: &Trial| is_elsewhere(state, sweep, trial, place);
+    let mut choice = sweep.strategy.choose(left);
+    let resumed = match choice.what {
+        What::Resume(at) => sweep.trials.get(&trial_id(at)),
+        What::New { .. } | What::Wait | What::Refit | What::Done(_) => None,
     };
-    // What is elsewhere, rests, or runs may change the answer.
-    let is_open = !(elsewhere.is_empty() && sweep.live.is_empty() && sweep.waiting.is_empty());
+    let is_promised = resumed.is_some_and(is_away);
+    if is_promised {
+        let paused = sweep.trials.values().filter(|trial| trial.phase == Phase::Paused && is_away(trial));
+        choice = sweep.strategy.without(paused.map(|trial| index(trial.id))).choose(left);
+    }
+    // What is promised, rests, or runs may change the answer.
+    let is_open = is_promised || !(sweep.live.is_empty() && sweep.waiting.is_empty());
     let because = reasons::of_choice(sweep, &choice);
     let launch = Some(choice.launch());
     match choice.what {
