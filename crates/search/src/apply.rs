@@ -69,7 +69,6 @@ pub fn apply(state: &mut State, fact: &Fact) {
         Fact::AttemptLeased { attempt, worker, request, gpus, reserved, launch, because: _, at } => {
             let held_by = state.workers.get_mut(worker).expect(CREATED);
             held_by.live.insert(*attempt);
-            held_by.attempts.insert(*attempt);
             held_by.last_request = Some((*request, *attempt));
             held_by.heard_at = held_by.heard_at.max(*at);
             let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
@@ -102,7 +101,10 @@ pub fn apply(state: &mut State, fact: &Fact) {
         Fact::EmissionBooked { attempt, account, added, total } => {
             let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
             *sweep.accounts.entry(*account).or_default() += *added;
-            attempt_mut(state, *attempt).total = *total;
+            let burning = attempt_mut(state, *attempt);
+            burning.total = *total;
+            let worker = burning.worker.clone();
+            state.workers.get_mut(&worker).expect(CREATED).booked += added.energy.total();
         }
         Fact::EmissionMoved { attempt, from, to, amount } => {
             let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
@@ -171,8 +173,13 @@ pub fn apply(state: &mut State, fact: &Fact) {
             };
             let sweep = state.sweeps.get_mut(&attempt.sweep).expect(CREATED);
             sweep.live.remove(attempt);
-            if *next == Next::Wait {
-                sweep.waiting.insert(attempt.trial);
+            match next {
+                Next::Wait => drop(sweep.waiting.insert(attempt.trial)),
+                Next::Pause => {}
+                Next::Complete | Next::Prune | Next::Fail { .. } => {
+                    let primary = sweep.spec.primary().clone();
+                    sweep.trials.get_mut(&attempt.trial).expect(CREATED).condense(&primary);
+                }
             }
             sweep.gpu_ms += gpu_ms;
             state.workers.get_mut(&worker).expect(CREATED).live.remove(attempt);

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use gramwise_carbon::{CarbonFactors, Energy, Footprint};
+use gramwise_carbon::{CarbonFactors, Energy, Footprint, Microjoules};
 use gramwise_model::rows::{Account, Outcome, TrialState};
 use gramwise_model::work::Host;
-use gramwise_model::{AttemptId, Config, Metrics, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
+use gramwise_model::{
+    AttemptId, Config, Metric, Metrics, Objective, SweepId, SweepSpec, Timestamp, TrialId, WorkerId,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::fact::{Dismissal, Next, Reservation};
 use crate::strategy::Strategy;
 
 /// Everything the coordinator knows. Equal facts give equal states.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Sweeps by number.
     pub sweeps: BTreeMap<SweepId, Sweep>,
@@ -42,7 +45,7 @@ impl Default for State {
 }
 
 /// One sweep.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// Its number.
     pub id: SweepId,
@@ -75,7 +78,7 @@ pub struct Sweep {
 }
 
 /// Where a sweep is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SweepPhase {
     /// Trials run.
     Running,
@@ -94,7 +97,7 @@ pub enum SweepPhase {
 }
 
 /// One trial.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Its number.
     pub id: TrialId,
@@ -115,7 +118,7 @@ pub struct Trial {
 }
 
 /// One point of a learning curve.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// What was reported, plus `co2e`.
     pub metrics: Metrics,
@@ -124,7 +127,7 @@ pub struct Step {
 }
 
 /// Where a trial is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// To be run, or run again.
     Waiting,
@@ -146,7 +149,7 @@ pub enum Phase {
 }
 
 /// One execution of a trial.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Who runs it.
     pub worker: WorkerId,
@@ -173,7 +176,7 @@ pub struct Attempt {
 }
 
 /// One life of a worker process.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Worker {
     /// The sweep it serves.
     pub sweep: SweepId,
@@ -191,8 +194,8 @@ pub struct Worker {
     pub overhead: Energy,
     /// Its live attempts.
     pub live: BTreeSet<AttemptId>,
-    /// All attempts it ever had, live or not.
-    pub attempts: BTreeSet<AttemptId>,
+    /// What all attempts burnt that it ever had, live or not.
+    pub booked: Microjoules,
     /// The last question and what it got.
     pub last_request: Option<(u64, AttemptId)>,
     /// It ended, or its lease lapsed.
@@ -322,7 +325,7 @@ impl Worker {
             idle: Energy::ZERO,
             overhead: Energy::ZERO,
             live: BTreeSet::new(),
-            attempts: BTreeSet::new(),
+            booked: Microjoules::default(),
             last_request: None,
             gone: false,
         }
@@ -366,6 +369,18 @@ impl Trial {
             .checked_sub(1)
             .and_then(|step| self.at_or_before(step))
             .map_or(Footprint::ZERO, |(_, point)| point.footprint)
+    }
+
+    /// Forgets of a learning curve what nobody asks for once the trial is over: all but its best point by an objective, and its last.
+    pub(crate) fn condense(&mut self, objective: &Objective) {
+        let cost = |point: &Step| {
+            let value = point.metrics.get(&objective.name).and_then(|metric: &Metric| metric.finite());
+            value.map_or(f64::INFINITY, |value| objective.cost(value))
+        };
+        let best =
+            self.curve.iter().min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b))).map(|(step, _)| *step);
+        let last = self.last_step();
+        self.curve.retain(|step, _| *step == last || Some(*step) == best);
     }
 
     /// An attempt by its number, from 1.

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gramwise_model::{SweepId, SweepSpec, Timestamp};
-use gramwise_search::Fact;
+use gramwise_search::{Fact, State, SweepPhase, apply};
 use rusqlite::Connection;
 
 use crate::paths::{beside, real};
 use crate::values::{from_json, int, json, uint};
-use crate::{Error, projection, schema};
+use crate::{Error, projection, schema, snapshots};
 
 /// A database opened for writing. One at a time holds it: a lock file beside it keeps others out, and is let go of
 /// however the process ends.
@@ -76,6 +76,12 @@ impl Journal {
         Ok(SweepId(self.connection.query_row(sql, [], |row| row.get(0))?))
     }
 
+    /// When the newest fact was written; 0 for none.
+    pub fn last_moment(&self) -> Result<Timestamp, Error> {
+        let sql = "SELECT coalesce((SELECT at_ms FROM journal ORDER BY seq DESC LIMIT 1), 0)";
+        Ok(Timestamp(uint(self.connection.query_row(sql, [], |row| row.get(0))?)?))
+    }
+
     /// The newest sweep that has not ended and does exactly what `spec` says.
     pub fn unfinished(&self, spec: &SweepSpec) -> Result<Option<SweepId>, Error> {
         let sql = "SELECT id, spec FROM sweep WHERE state <> 'ended' ORDER BY id DESC";
@@ -95,6 +101,32 @@ impl Journal {
             self.connection.prepare("SELECT id FROM sweep WHERE state <> 'ended' ORDER BY id")?;
         let ids = select.query_map([], |row| row.get(0))?;
         Ok(ids.map(|id| id.map(SweepId)).collect::<Result<_, _>>()?)
+    }
+
+    /// Brings a state to where a sweep is: from what was kept of it, and the facts since.
+    pub fn replay(&self, sweep: SweepId, state: &mut State) -> Result<(), Error> {
+        let through = snapshots::restore(&self.connection, sweep, state)?;
+        let sql = "SELECT body FROM journal WHERE sweep = ?1 AND seq > ?2 ORDER BY seq";
+        let mut select = self.connection.prepare(sql)?;
+        let mut rows = select.query((sweep.0, through))?;
+        while let Some(row) = rows.next()? {
+            apply(state, &from_json(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        }
+        Ok(())
+    }
+
+    /// Keeps sweeps as they are in a state that all facts made, for [`Journal::replay`]. What is over is forgotten.
+    pub fn keep(&mut self, sweeps: &[SweepId], state: &State) -> Result<(), Error> {
+        let transaction = self.connection.transaction()?;
+        for sweep in sweeps {
+            let is_over = |phase: &SweepPhase| matches!(phase, SweepPhase::Ended { .. });
+            match state.sweep(*sweep) {
+                Some(sweep) if !is_over(&sweep.phase) => snapshots::keep(&transaction, sweep.id, state)?,
+                Some(_) | None => snapshots::forget(&transaction, *sweep)?,
+            }
+        }
+        transaction.commit()?;
+        Ok(())
     }
 
     /// The facts of one sweep in order, each with the time it was written.

@@ -10,6 +10,7 @@ mod paths;
 mod projection;
 mod reader;
 mod schema;
+mod snapshots;
 mod values;
 
 pub use error::Error;

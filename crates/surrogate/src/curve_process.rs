@@ -13,6 +13,7 @@
 //! Kronecker Structure"; the extra terms are ours.
 
 mod fit;
+use serde::{Deserialize, Serialize};
 
 use crate::factor::{Factor, WIDTH, cholesky, dot};
 pub use fit::fit;
@@ -42,7 +43,7 @@ const PRIOR: [(f64, f64); SCALES] =
     [(-1.2, 1.0), (0.7, 0.7), (-1.2, 1.0), (0.4, 0.7), (-4.6, 1.5), (-0.5, 1.0), (-1.2, 1.0)];
 
 /// What kind of coordinate a configuration has at one place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Axis {
     /// Numbers, of which near ones are alike; the unit interval.
     Number,
@@ -51,11 +52,11 @@ pub enum Axis {
 }
 
 /// The logarithms of a process's parameters, by maximum a posteriori.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parameters(Vec<f64>);
 
 /// One value of one trial at one rung.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// The trial's index among the configurations.
     pub trial: usize,
@@ -66,7 +67,7 @@ pub struct Observation {
 }
 
 /// The joint normal forecast of the rungs from `from` on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
     /// The first rung ahead.
     pub from: usize,
@@ -125,7 +126,7 @@ fn matern(r: f64) -> f64 {
 }
 
 /// The time parts of the kernel, by pairs of rungs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct TimeTables {
     /// `s0 + s1 M`.
     with_x: [[f64; MAX_RUNGS]; MAX_RUNGS],
@@ -157,7 +158,7 @@ impl TimeTables {
 }
 
 /// A process conditioned on what was observed. Grows by one row an observation, `O(n²)`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurveProcess {
     axes: Vec<Axis>,
     times: Vec<f64>,

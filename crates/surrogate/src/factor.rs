@@ -1,5 +1,7 @@
 //! A Cholesky factor that grows row by row.
 
+use serde::{Deserialize, Serialize};
+
 /// Right-hand sides solved together: wide enough for the rungs of one learning curve.
 pub(crate) const WIDTH: usize = 8;
 /// The least pivot, relative to the variance of the row: what rounding leaves of a row that says nothing new.
@@ -8,7 +10,7 @@ const LEAST_PIVOT: f64 = 1e-10;
 /// The lower triangular `L` of a covariance matrix `K = L Lᵀ`, packed by rows: row `i` has `i + 1` entries.
 /// Row `i` depends on the rows before it and on nothing else, so that a factor that grew and one that was built at once
 /// from the same rows are equal to the bit.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Factor {
     packed: Vec<f64>,
     order: usize,

@@ -1,4 +1,5 @@
 //! A positive quantity, linear in its logarithm: what a configuration will burn.
+use serde::{Deserialize, Serialize};
 
 use crate::factor::{cholesky, dot};
 
@@ -10,7 +11,7 @@ const LARGEST_VARIANCE: f64 = 0.6;
 /// `log y = features . coefficients + N(0, variance)`, by ridge regression. "Simple, low-variance cost models predict
 /// training times effectively" (Guinet, Perrone and Archambeau 2020, "Pareto-efficient Acquisition Functions for
 /// Cost-Aware Bayesian Optimization", section 4).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogLinear {
     coefficients: Vec<f64>,
     variance: f64,

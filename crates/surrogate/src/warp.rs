@@ -3,6 +3,7 @@
 //! Losses are heavy-tailed: explosions to 1e18, half of the trials at chance level. A Gaussian process sees their ranks
 //! as normal quantiles instead (Salinas, Shen and Perrone 2020, "A quantile-based approach for hyperparameter transfer
 //! learning", section 4), and payoffs go back through the inverse.
+use serde::{Deserialize, Serialize};
 
 use crate::normal::normal_quantile;
 
@@ -11,7 +12,7 @@ const REACH: f64 = 3.0;
 
 /// A monotone map from values to standard normal scores: ranks inside the data, a line below the best, flat above the
 /// worst.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Warp {
     values: Vec<f64>,
     scores: Vec<f64>,

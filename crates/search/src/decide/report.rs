@@ -37,11 +37,16 @@ pub(super) fn decide_report(state: &State, report: &Report, now: Timestamp) -> R
 
 /// Every joule of the host must be in exactly one place.
 fn check_balance(state: &State, worker: &Worker, report: &Report) -> Result<(), Refused> {
-    let told: BTreeMap<AttemptId, Microjoules> =
-        report.attempts.iter().map(|told| (told.attempt, told.total.total())).collect();
-    let known = worker.attempts.iter().filter(|id| !told.contains_key(id));
-    let earlier: Microjoules = known.filter_map(|id| Some(state.attempt(*id)?.2.total.energy.total())).sum();
-    let of_attempts: Microjoules = told.values().copied().sum();
+    // Its own attempts, each once, whatever a message repeats or claims.
+    let mut told = BTreeMap::new();
+    for AttemptReport { attempt: id, total, .. } in &report.attempts {
+        if let Some((_, _, attempt)) = state.attempt(*id).filter(|(_, _, one)| one.worker == report.worker) {
+            told.insert(*id, (total.total(), attempt.total.energy.total()));
+        }
+    }
+    let of_attempts: Microjoules = told.values().map(|(now, _)| *now).sum();
+    let known: Microjoules = told.values().map(|(_, known)| *known).sum();
+    let earlier = worker.booked.checked_sub(known).unwrap_or_default();
     let parts = of_attempts + earlier + report.idle.total() + report.overhead.total() + report.other.total();
     if parts == report.total.total() {
         Ok(())
@@ -82,8 +87,9 @@ fn decide_attempt(
     told: &AttemptReport,
     now: Timestamp,
 ) -> Result<Vec<Fact>, Refused> {
-    let Some((sweep, trial, attempt)) = state.attempt(told.attempt) else {
-        // Nothing is known of it, so there is nothing to book it to; what it burnt made `check_balance` refuse.
+    let own = state.attempt(told.attempt).filter(|(_, _, attempt)| attempt.worker == report.worker);
+    let Some((sweep, trial, attempt)) = own else {
+        // It is not known, or another's: there is nothing to book it to, and what it burnt made `check_balance` refuse.
         return Ok(Vec::new());
     };
     let fell = || Refused::TotalFell(told.attempt.to_string());
@@ -93,7 +99,7 @@ fn decide_attempt(
     if !added.energy.is_zero() {
         facts.push(Fact::EmissionBooked { attempt: told.attempt, account: attempt.account, added, total });
     }
-    if attempt.outcome.is_some() || attempt.worker != report.worker {
+    if attempt.outcome.is_some() {
         return Ok(facts);
     }
     // The trial as it will be once its steps are applied.

@@ -6,6 +6,7 @@
 //! Distribution Shift", equation 2). Later rungs say nothing about it: who reaches them was chosen for having done well.
 
 use gramwise_surrogate::{Forecast, Warp};
+use serde::{Deserialize, Serialize};
 
 /// The share of outcomes that may fall below what was stated as unlikely.
 const STATED: f64 = 0.05;
@@ -18,7 +19,7 @@ const NARROWEST: f64 = 0.5;
 const WIDEST: f64 = 3.0;
 
 /// How wide forecasts must be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Calibration {
     /// For trials that are resumed, and for new ones.
     factors: [f64; 2],
@@ -29,7 +30,7 @@ pub(crate) struct Calibration {
 }
 
 /// What a forecast stated.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Statement {
     new: bool,
     /// The rung at which the trial pauses next.

@@ -4,6 +4,7 @@
 //! since a first step that loads data costs more. A trial that ran corrects the model by its own offset.
 
 use gramwise_surrogate::{LogLinear, LogRow, MAX_RUNGS};
+use serde::{Deserialize, Serialize};
 
 /// Grams are told apart down to this share of the typical amount; a meter's zero is not nothing.
 const RESOLUTION: f64 = 1e-3;
@@ -16,7 +17,7 @@ const LEAST_SHARE: f64 = 0.02;
 const LARGEST_VARIANCE: f64 = 4.0;
 
 /// Predicts grams. Built anew when enough was learnt.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Emissions {
     model: LogLinear,
     floor: f64,

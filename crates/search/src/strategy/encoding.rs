@@ -3,6 +3,7 @@
 use gramwise_model::{Config, Distribution, Parameter, Space, Value};
 use gramwise_surrogate::Axis;
 use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
 
 use crate::unit_cube::{probability_of, value_at};
 
@@ -12,7 +13,7 @@ const NO_CHOICE: f64 = -1.0;
 const NO_NUMBER: f64 = 0.5;
 
 /// How configurations of one space become coordinates.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Encoding {
     space: Space,
     /// The searched parameters: positions in the space.
@@ -24,7 +25,7 @@ pub(crate) struct Encoding {
     axes: Vec<Axis>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
     Number,
     /// Choices in order.

@@ -1,8 +1,10 @@
 //! What the strategy's behaviour depends on besides what a user says: one place, so that a benchmark can turn one knob and
 //! say what it did. Why each stands where it does is in `docs/design/search.md`.
 
+use serde::{Deserialize, Serialize};
+
 /// All knobs at their tested places by default.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Knobs {
     /// Random candidates looked at for a new configuration.
     pub random: usize,

@@ -31,6 +31,7 @@ use gramwise_model::{Config, TrialId};
 pub use gramwise_model::{Pruner, Sampler};
 use gramwise_surrogate::{MAX_RUNGS, Parameters};
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 
 use crate::rng::{Purpose, rng};
 pub use ask_tell::{AskTell, Doomed};
@@ -63,7 +64,7 @@ const LARGEST_SHARE: f64 = 0.2;
 const TYPICAL: usize = 64;
 
 /// The search.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Strategy {
     setting: Setting,
     knobs: Knobs,

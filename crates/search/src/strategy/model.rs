@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gramwise_surrogate::{Axis, CurveProcess, Observation, Parameters, Warp, fit};
+use serde::{Deserialize, Serialize};
 
 use super::knobs::Knobs;
 use super::trials::Trial;
@@ -35,7 +36,7 @@ impl FitTask {
 }
 
 /// One objective's model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Model {
     pub(crate) objective: usize,
     pub(crate) parameters: Parameters,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::earlier::EarlierTrial;
 
 /// What a search is about.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
     /// Where configurations come from.
     pub space: Space,
@@ -72,7 +72,7 @@ impl Setting {
 }
 
 /// One objective.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goal {
     /// Reported by the trial, as a cost.
     Reported,
@@ -94,7 +94,7 @@ pub struct Choice {
 }
 
 /// The price that a search finds itself: a share of the first trials' spread for a whole training.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FirstPrice {
     /// The share.
     pub share: f64,

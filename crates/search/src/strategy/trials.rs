@@ -1,13 +1,14 @@
 //! A trial as the strategy sees it: where it is in the search space, how its curve went, what it burnt.
 
 use gramwise_model::Config;
+use serde::{Deserialize, Serialize};
 
 use super::calibration::Statement;
 use super::encoding::Encoding;
 use super::setting::{Goal, Seen};
 
 /// Where a trial is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// Not launched yet.
     Waiting,
@@ -22,7 +23,7 @@ pub(crate) enum Place {
 }
 
 /// One configuration under evaluation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trial {
     /// 0 for the search's own; each earlier sweep has its number.
     pub(crate) origin: u32,

@@ -1,6 +1,7 @@
 //! What a candidate is worth: the payoff of an end of its curve, and the best policy from here.
 
 use gramwise_surrogate::{Forecast, MAX_RUNGS, Payoff, Region, Staged, staged};
+use serde::{Deserialize, Serialize};
 
 use super::Strategy;
 use super::model::Model;
@@ -13,13 +14,13 @@ const NODES: [f64; 5] = [-1.281_551_565_5, -0.524_400_512_7, 0.0, 0.524_400_512_
 
 /// How several objectives are put on one scale: best 0, worst that counts 1. What is above zero counts by its logarithm: errors
 /// and grams span orders of magnitude, and halving them is worth the same everywhere.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Frame {
     axes: Vec<Edge>,
 }
 
 /// One edge of the box.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Edge {
     low: f64,
     high: f64,

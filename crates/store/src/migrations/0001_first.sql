@@ -10,6 +10,15 @@ CREATE TABLE journal (
 ) STRICT;
 CREATE INDEX journal_by_sweep ON journal (sweep, seq);
 
+-- Sweeps as they were at a place in the journal, so that not all of it need be read to go on. Only a shortcut: it may be deleted
+-- at any time, and is only believed by the build that wrote it.
+CREATE TABLE snapshot (
+    sweep    INTEGER PRIMARY KEY,
+    through  INTEGER NOT NULL,
+    build    INTEGER NOT NULL,
+    body     BLOB    NOT NULL
+) STRICT;
+
 CREATE TABLE sweep (
     id               INTEGER PRIMARY KEY,
     name             TEXT    NOT NULL,
