@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this program is a test, its helpers too")]
 
+mod control;
 mod engine;
 mod explain;
 mod grid;

@@ -22,16 +22,21 @@ impl Site {
     }
 
     pub(crate) fn serve(&self) -> Running {
+        self.serve_with(&["--quiet", "--lease", "3s"])
+    }
+
+    /// ... that gives its workers time.
+    pub(crate) fn serve_patiently(&self) -> Running {
         self.serve_with(&["--quiet"])
     }
 
     /// ... with what it has to say.
     pub(crate) fn serve_saying(&self) -> Running {
-        self.serve_with(&[])
+        self.serve_with(&["--lease", "3s"])
     }
 
     fn serve_with(&self, more: &[&str]) -> Running {
-        let words = [&["serve", "--listen", &self.listen, "--lease", "3s"], more].concat();
+        let words = [&["serve", "--listen", &self.listen], more].concat();
         let running = Running::start(&mut self.place.command(&words));
         eventually("the coordinator listens", DEADLINE, || {
             std::net::TcpStream::connect(&self.listen).map(drop).map_err(|error| error.to_string())
@@ -43,8 +48,22 @@ impl Site {
         self.worker_with(files, "sweeps.token")
     }
 
+    /// One whose trials go on so long without it.
+    pub(crate) fn worker_orphaned(&self, files: &str, orphaned: &str) -> Running {
+        self.start_worker(files, &["--token-file", "sweeps.token", "--orphaned", orphaned])
+    }
+
+    /// One on a machine of its own.
+    pub(crate) fn worker_on(&self, name: &str, files: &str) -> Running {
+        self.start_worker(files, &["--token-file", "sweeps.token", "--name", name])
+    }
+
     /// One that shows a token.
     pub(crate) fn worker_with(&self, files: &str, token: &str) -> Running {
+        self.start_worker(files, &["--token-file", token])
+    }
+
+    fn start_worker(&self, files: &str, more: &[&str]) -> Running {
         let arguments = [
             "worker",
             "--quiet",
@@ -57,10 +76,8 @@ impl Site {
             &self.url,
             "--files",
             files,
-            "--token-file",
-            token,
         ];
-        Running::start(&mut self.place.command(&arguments))
+        Running::start(&mut self.place.command(&[&arguments, more].concat()))
     }
 
     /// Waits until so many sweeps have ended.

@@ -10,6 +10,7 @@
 mod apply;
 mod audit;
 mod command;
+mod curve;
 mod decide;
 mod effect;
 mod fact;
@@ -27,6 +28,7 @@ mod unit_cube;
 pub use apply::apply;
 pub use audit::audit;
 pub use command::{Command, Refused};
+pub use curve::Curve;
 pub use decide::{decide, next_rested};
 pub use effect::{Effect, assigned, effect, instructions};
 pub use fact::{Dismissal, Fact, Next, Reservation};

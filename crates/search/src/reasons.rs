@@ -69,9 +69,9 @@ fn estimate(sweep: &Sweep, trial: Option<&Trial>, promise: &Promise, against: Ag
     let primary = sweep.spec.primary();
     let several = sweep.spec.objectives.len() > 1;
     let incumbent = sweep.strategy.best_whole().map(|(index, _)| trial_id(index));
-    let newest = trial.and_then(|trial| trial.curve.last_key_value());
+    let newest = trial.and_then(|trial| trial.curve.last());
     GainEstimate {
-        step: newest.map_or(0, |(step, _)| *step),
+        step: newest.map_or(0, |(step, _)| step),
         unit: if several { "hypervolume".to_owned() } else { primary.name.clone() },
         value: newest.and_then(|(_, point)| point.metrics.get(&primary.name)?.finite()),
         predicted: number(primary.cost(promise.predicted)),
@@ -142,7 +142,7 @@ fn comparison(sweep: &Sweep, trial: &Trial, rank: &Rank) -> Comparison {
         place: count(rank.place + 1),
         of: count(rank.of),
         keep: count(rank.keep),
-        values: trial.curve.range(rung..).next().map(|(_, point)| finite(point)).unwrap_or_default(),
+        values: trial.curve.at_or_after(rung).map(|(_, point)| finite(point)).unwrap_or_default(),
         cut: rank.cut.map(trial_id),
         grams_left: number(rank.grams_to_last),
     }
@@ -152,7 +152,7 @@ fn comparison(sweep: &Sweep, trial: &Trial, rank: &Rank) -> Comparison {
 fn values_of(sweep: &Sweep, trial: &Trial) -> Option<BTreeMap<String, f64>> {
     let primary = sweep.spec.primary();
     if sweep.spec.objectives.len() > 1 {
-        let newest = finite(trial.curve.last_key_value()?.1);
+        let newest = finite(trial.curve.last()?.1);
         let names: Vec<&String> = sweep.spec.objectives.iter().map(|objective| &objective.name).collect();
         return Some(newest.into_iter().filter(|(name, _)| names.contains(&name)).collect());
     }

@@ -11,6 +11,7 @@ use gramwise_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::curve::Curve;
 use crate::fact::{Dismissal, Next, Reservation};
 use crate::strategy::Strategy;
 
@@ -108,7 +109,7 @@ pub struct Trial {
     /// Where it is.
     pub phase: Phase,
     /// Its learning curve by step.
-    pub curve: BTreeMap<u64, Step>,
+    pub curve: Curve,
     /// Its attempts in order; the number of one is its index plus 1.
     pub attempts: Vec<Attempt>,
     /// The step at which it was last judged; 0 before the first time.
@@ -340,7 +341,7 @@ impl Trial {
             config,
             seed,
             phase: Phase::Waiting,
-            curve: BTreeMap::new(),
+            curve: Curve::default(),
             attempts: Vec::new(),
             judged_at: 0,
             enqueued_by: None,
@@ -354,7 +355,7 @@ impl Trial {
         if let Some(attempt) = self.attempts.get_mut(index) {
             if attempt.first_step.is_none() {
                 attempt.first_step = Some(step);
-                self.curve.split_off(&step);
+                self.curve.cut(step);
                 self.judged_at = self.judged_at.min(step - 1);
             }
             attempt.last_step = Some(step);
@@ -378,9 +379,9 @@ impl Trial {
             value.map_or(f64::INFINITY, |value| objective.cost(value))
         };
         let best =
-            self.curve.iter().min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b))).map(|(step, _)| *step);
+            self.curve.iter().min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b))).map(|(step, _)| step);
         let last = self.last_step();
-        self.curve.retain(|step, _| *step == last || Some(*step) == best);
+        self.curve.condense(|step| step == last || Some(step) == best);
     }
 
     /// An attempt by its number, from 1.
@@ -395,12 +396,12 @@ impl Trial {
 
     /// The last step reported; 0 before the first.
     pub fn last_step(&self) -> u64 {
-        self.curve.last_key_value().map_or(0, |(step, _)| *step)
+        self.curve.last().map_or(0, |(step, _)| step)
     }
 
     /// The largest reported step that is not after `step`, with its values.
     pub fn at_or_before(&self, step: u64) -> Option<(u64, &Step)> {
-        self.curve.range(..=step).next_back().map(|(step, point)| (*step, point))
+        self.curve.at_or_before(step)
     }
 
     /// Is it on a worker?

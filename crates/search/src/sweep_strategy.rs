@@ -52,7 +52,7 @@ pub(crate) fn trial_id(index: usize) -> TrialId {
 /// What the newest step of a trial tells the strategy. `None` where it tells nothing: before an objective was reported for the
 /// first time, and on the way of a trial whose steps are not counted.
 pub(crate) fn seen(spec: &SweepSpec, trial: &Trial, is_over: bool) -> Option<Seen> {
-    let (step, point) = trial.curve.last_key_value()?;
+    let (step, point) = trial.curve.last()?;
     if spec.resource.is_open() && !is_over {
         return None;
     }
@@ -63,14 +63,14 @@ pub(crate) fn seen(spec: &SweepSpec, trial: &Trial, is_over: bool) -> Option<See
         Some(reported.finite().map_or(f64::INFINITY, |value| objective.cost(value)))
     };
     let reported = spec.objectives.iter().filter(|objective| grams_alone || !objective.is_co2e());
-    let last = is_over || *step >= spec.resource.max;
+    let last = is_over || step >= spec.resource.max;
     let keeps = |constraint: &gramwise_model::Constraint| {
         // A script may leave it out at some steps: what it said last stands. It must say it once.
         let metric = trial.curve.values().rev().find_map(|point| point.metrics.get(&constraint.name));
         metric.map_or(!last, |metric| metric.finite().is_some_and(|value| constraint.holds(value)))
     };
     Some(Seen {
-        step: if spec.resource.is_open() { 1 } else { *step },
+        step: if spec.resource.is_open() { 1 } else { step },
         costs: reported.map(cost).collect::<Option<_>>()?,
         grams: point.footprint.co2e.grams().get(),
         last,

@@ -186,3 +186,47 @@ fn a_database_of_a_newer_version_is_refused_with_both_versions() {
     let refused = Journal::open(&path).unwrap_err().to_string();
     assert!(refused.contains("version 99") && refused.contains("up to 1"), "{refused}");
 }
+
+#[test]
+fn what_was_kept_and_the_facts_since_give_the_same_state() {
+    let history = storm(7);
+    let sweep = history.facts[0].sweep();
+    let (before, after) = history.facts.split_at(history.facts.len() / 2);
+    let mut half = State::default();
+    before.iter().for_each(|fact| apply(&mut half, fact));
+    let replayed = |journal: &Journal| {
+        let mut state = State::default();
+        journal.replay(sweep, &mut state).unwrap();
+        // When somebody came or went is of no sweep.
+        State { shifted_at: history.state.shifted_at, ..state }
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sweeps.db");
+    let mut journal = Journal::open(&path).unwrap();
+    journal.append(before, Timestamp(1)).unwrap();
+    journal.keep(&[sweep], &half).unwrap();
+    journal.append(after, Timestamp(2)).unwrap();
+    assert_eq!(replayed(&journal), history.state);
+    drop(journal);
+    let change = |sql: &str| rusqlite::Connection::open(&path).unwrap().execute(sql, []).unwrap();
+    // That it is used shows in that the facts before it are not.
+    change("UPDATE journal SET body = json_set(body, '$.no_such', 1), kind = 'x' WHERE seq < 3");
+    change("CREATE TABLE away AS SELECT * FROM journal WHERE seq < 9");
+    change("DELETE FROM ledger_entry");
+    change("DELETE FROM journal WHERE seq < 9");
+    assert_eq!(replayed(&Journal::open(&path).unwrap()), history.state);
+    change("INSERT INTO journal SELECT * FROM away");
+    change("UPDATE journal SET body = json_remove(body, '$.no_such') WHERE seq < 3");
+    // Of another build, or damaged, it is not believed.
+    change("UPDATE snapshot SET build = build + 1");
+    assert_eq!(replayed(&Journal::open(&path).unwrap()), history.state);
+    change("UPDATE snapshot SET build = build - 1, body = substr(body, 1, length(body) / 2)");
+    assert_eq!(replayed(&Journal::open(&path).unwrap()), history.state);
+    // What is over is not kept.
+    Journal::open(&path).unwrap().keep(&[sweep], &history.state).unwrap();
+    let kept: i64 = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row("SELECT count(*) FROM snapshot", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, 0);
+}

@@ -54,6 +54,8 @@ pub struct Options {
     pub peer: Peer,
     /// This life's name: host and something that no other life has.
     pub name: gramwise_model::WorkerId,
+    /// What its machine is called: excluded and taken out of service by this name.
+    pub host: String,
     /// Trials at once; `None`: as many as GPUs, or CPU cores, allow.
     pub slots: Option<u32>,
     /// Folder for checkpoints, outputs and reports of trials.

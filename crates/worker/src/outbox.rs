@@ -132,7 +132,8 @@ impl Outbox {
     /// As an earlier life left it: what it held goes on, and what it had settled can still grow.
     pub(crate) fn restored(record: &Record, held: &[Held], known: &HostSnapshot) -> Self {
         let mut outbox = Self::new(record.worker.clone());
-        outbox.seq = record.seq;
+        // Its last report may have been told, or this record's moment under that number: the next has another in any case.
+        outbox.seq = record.seq.max(1);
         outbox.setup = record.setup;
         outbox.before = record.before.clone();
         for Held { consumer, assignment, .. } in held {
@@ -148,6 +149,12 @@ impl Outbox {
         let over = record.attempts.iter().filter(|(consumer, _)| !outbox.attempts.contains_key(consumer));
         outbox.settled = over.map(|(consumer, attempt)| (*consumer, (*attempt, Energy::ZERO))).collect();
         outbox
+    }
+
+    /// Totals as of a snapshot under the number of the last report: once that is safe they change nothing.
+    pub(crate) fn again(mut self, snapshot: &HostSnapshot) -> Report {
+        self.seq -= 1;
+        self.report(snapshot, false)
     }
 
     /// What is to be on disk before the last report leaves.

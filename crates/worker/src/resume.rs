@@ -44,12 +44,7 @@ pub(crate) async fn resume(options: &Options, meter: &MeterHandle, client: &mut 
 async fn is_known(life: &Earlier, client: &mut Client) -> bool {
     let Earlier { record, .. } = life;
     let snapshot = record.left.snapshot();
-    let mut outbox = Outbox::restored(
-        &Record { seq: record.seq.saturating_sub(1), ..record.clone() },
-        &life.held(),
-        snapshot,
-    );
-    let report = outbox.report(snapshot, false);
+    let report = Outbox::restored(record, &life.held(), snapshot).again(snapshot);
     loop {
         match client.report(report_to_wire(&report)).await {
             Ok(_) => return true,

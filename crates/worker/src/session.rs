@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gramwise_meter::{ConsumerId, HostSnapshot, MeterHandle};
+use gramwise_meter::{ConsumerId, Handover, HostSnapshot, MeterHandle};
 use gramwise_model::AttemptId;
 use gramwise_model::work::{Assignment, AttemptEnd, EndKind, Instruction, Plan, Report};
 use gramwise_trust::BadAddress;
@@ -292,7 +292,7 @@ impl Session {
                 .iter()
                 .map(|gpu| v1::Gpu { uuid: gpu.uuid.clone(), model: gpu.name.clone() })
                 .collect(),
-            host: inventory.hostname.clone(),
+            host: self.options.host.clone(),
             place: self.place.clone(),
             cpus: inventory.cpus,
             memory: inventory.memory_bytes,
@@ -321,6 +321,11 @@ impl Session {
                     // What the host burnt before it served a sweep is no cost of it.
                     let now = self.snapshot().await?;
                     self.outbox.begin(now);
+                }
+                if matches!(*answer, Ok(Answer::Assignment(_))) {
+                    // The next life is to know this one from its first trial on.
+                    let (_, left) = self.handover().await?;
+                    write_down(self.journal.clone(), self.record(left)).await;
                 }
                 self.leased(*answer)
             }
@@ -511,20 +516,13 @@ impl Session {
             return Ok(()); // The coordinator does not know a worker before it answered its first question.
         }
         self.telling = true;
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        self.meter.handover(move |snapshot, left| drop(reply.send((snapshot, left))));
-        let (snapshot, left) = answer.await.map_err(|_| Error::Meter)?;
+        let (snapshot, left) = self.handover().await?;
         let report = self
             .outbox
             .report(&snapshot, self.stage == Stage::Leaving && self.is_idle() && self.outbox.fits());
         let (mut client, events) = (self.client.clone(), self.events.clone());
         let message = report_to_wire(&report);
-        let record = Record {
-            is_set_up: matches!(self.setup, Setup::Done),
-            request: self.request,
-            ..self.outbox.record(&self.meter.inventory().hostname, left)
-        };
-        let journal = self.journal.clone();
+        let (journal, record) = (self.journal.clone(), self.record(left));
         self.tasks.spawn(async move {
             write_down(journal, record).await;
             let reply = client.report(message).await.map(tonic::Response::into_inner);
@@ -623,6 +621,21 @@ impl Session {
     /// Is nothing running?
     fn is_idle(&self) -> bool {
         self.wishes.is_empty() && self.ready.is_empty() && !matches!(self.setup, Setup::Running(_))
+    }
+
+    async fn handover(&self) -> Result<(HostSnapshot, Handover), Error> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.meter.handover(move |snapshot, left| drop(reply.send((snapshot, left))));
+        answer.await.map_err(|_| Error::Meter)
+    }
+
+    /// What the next life is to know.
+    fn record(&self, left: Handover) -> Record {
+        Record {
+            is_set_up: matches!(self.setup, Setup::Done),
+            request: self.request,
+            ..self.outbox.record(&self.meter.inventory().hostname, left)
+        }
     }
 
     async fn snapshot(&self) -> Result<HostSnapshot, Error> {

@@ -29,6 +29,9 @@ pub(crate) struct ServeArgs {
 /// What `worker` takes.
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArgs {
+    /// What this machine is called [default: its hostname].
+    #[arg(long, env = "GRAMWISE_HOST", value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Trials at once [default: one per GPU, without GPUs one per CPU core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) slots: Option<u32>,

@@ -88,6 +88,7 @@ impl Work<'_> {
         let watching = tokio::spawn(interrupted(interrupt.clone()));
         let options = Options {
             peer: Peer::by_token(coordinator.address().to_string().parse()?, token),
+            host: hostname(),
             name: worker_name(&meter.inventory().hostname),
             slots: self.args.slots,
             files,
@@ -206,6 +207,10 @@ pub(super) fn worker_name(hostname: &str) -> WorkerId {
 /// `user@host`, as far as the environment tells.
 pub(super) fn whoami() -> String {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{}@{host}", user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()))
+    format!("{}@{}", user.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()), hostname())
+}
+
+/// What this machine is called.
+pub(super) fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -44,7 +44,7 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
             "a worker of {address}; files in {}; Ctrl-C ends it and its trials, SIGUSR1 lets them finish first",
             files.display()
         ));
-        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let hostname = args.name.clone().unwrap_or_else(run::hostname);
         let identity = files.join("identity");
         let joining = gramwise_worker::join(address.clone(), token.clone(), &identity, &hostname);
         let peer = tokio::select! {
@@ -61,6 +61,7 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
             let meter = MeterThread::spawn(meter).context("cannot start the meter")?;
             let options = Options {
                 peer: peer.clone(),
+                host: hostname.clone(),
                 name: run::worker_name(&host),
                 slots: args.slots,
                 files: files.clone(),
