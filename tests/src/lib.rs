@@ -4,6 +4,7 @@
 //! before and after its end), and [`eventually`] (waits for a condition). Nothing here waits for time to pass: every wait has a
 //! condition and a deadline, and says at the deadline what it saw last. The trials are `src/bin/trial.rs`.
 
+mod network;
 mod place;
 mod process;
 pub mod story;
@@ -13,6 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use network::Host;
 pub use place::Place;
 pub use process::{Done, Running, is_alive, run};
 

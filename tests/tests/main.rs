@@ -6,6 +6,7 @@ mod control;
 mod engine;
 mod explain;
 mod grid;
+mod hosts;
 mod kills;
 mod ledger;
 mod malformed;

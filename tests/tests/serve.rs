@@ -21,6 +21,22 @@ impl Site {
         Self { place: Place::new(), url: format!("http://{free}"), listen: free.to_string() }
     }
 
+    /// One that other hosts can reach.
+    pub(crate) fn everywhere() -> Self {
+        let site = Self::new();
+        site.place.gramwise(&["serve", "--init", "--quiet"]).expect(0);
+        let listen = format!("0.0.0.0:{}", site.port());
+        Self { listen, ..site }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.listen
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("an address ends with a port")
+    }
+
     pub(crate) fn serve(&self) -> Running {
         self.serve_with(&["--quiet", "--lease", "3s"])
     }
