@@ -211,7 +211,7 @@ fn whoever_may_not_is_refused_logged_once_and_changes_nothing() {
 /// What is no gRPC at all: bytes, and requests of another protocol.
 fn rubbish(url: &str) {
     use std::io::{Read, Write};
-    for bytes in [&b"\0\xff\0\xff"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &[b'x'; 100_000], b""] {
+    for bytes in [&b"\0\xff\0\xff"[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &vec![b'x'; 100_000], b""] {
         let mut stream = std::net::TcpStream::connect(url.trim_start_matches("http://")).unwrap();
         // It may hang up before all of it is sent.
         let _ = stream.write_all(bytes);

@@ -246,6 +246,8 @@ pub(crate) struct Driver {
     held: Vec<Held>,
     /// Something happened since the open calls for work were last put.
     news: bool,
+    /// Something happened since it was last looked for fits.
+    fresh: bool,
     /// A fit is being computed.
     fitting: bool,
     /// Facts of each sweep since it was last kept as a whole.
@@ -276,6 +278,7 @@ impl Driver {
             held: Vec::new(),
             news: false,
             fitting: false,
+            fresh: true,
             unkept: BTreeMap::new(),
             wake_at: None,
         };
@@ -399,7 +402,7 @@ impl Driver {
                 self.hold(reply, done.map(|()| runs));
             }
             Message::Fitted(commands) => {
-                self.fitting = false;
+                (self.fitting, self.fresh) = (false, true);
                 for command in commands {
                     // A sweep that is gone needs no model.
                     drop(self.carry_out(&command));
@@ -465,7 +468,7 @@ impl Driver {
 
     /// Has the fits computed that are due, one lot at a time, on a thread of their own: nobody waits for them.
     fn fit(&mut self, runtime: &tokio::runtime::Handle, fitted: &tokio::sync::mpsc::WeakSender<Message>) {
-        if self.fitting {
+        if self.fitting || !std::mem::take(&mut self.fresh) {
             return;
         }
         let fits = fits_due(&self.state, !self.waiting.is_empty());
@@ -492,6 +495,7 @@ impl Driver {
     /// Writes the group, then lets replies and effects go.
     fn commit(&mut self) -> Result<(), Error> {
         let facts = std::mem::take(&mut self.pending);
+        self.fresh |= !facts.is_empty();
         for fact in &facts {
             *self.unkept.entry(fact.sweep()).or_default() += 1;
         }

@@ -1,6 +1,7 @@
 //! How one fact changes the state. Nothing is decided here, and nothing can go wrong: a journal that names what no
 //! earlier fact created was not written by this program.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gramwise_carbon::Footprint;
@@ -55,8 +56,9 @@ pub fn apply(state: &mut State, fact: &Fact) {
         }
         Fact::TrialProposed { sweep, trial, config, seed, because } => {
             let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
+            let config = Arc::new(config.clone());
             sweep.strategy.started(config.clone());
-            let mut proposed = Trial::proposed(*trial, config.clone(), *seed);
+            let mut proposed = Trial::proposed(*trial, config, *seed);
             if let Because::Enqueued { by } = because {
                 proposed.enqueued_by = Some(by.clone());
             }

@@ -64,6 +64,7 @@ impl Curve {
 
 #[cfg(test)]
 mod tests {
+    use gramwise_carbon::Footprint;
     use gramwise_model::Metrics;
 
     use super::*;
@@ -73,7 +74,7 @@ mod tests {
         let mut curve = Curve::default();
         assert!(curve.is_empty() && curve.last().is_none() && curve.at_or_before(9).is_none());
         for step in [5, 1, 3, 3] {
-            curve.insert(step, Step { metrics: Metrics::new(), footprint: Default::default() });
+            curve.insert(step, Step { metrics: Metrics::new(), footprint: Footprint::default() });
         }
         let steps = |curve: &Curve| curve.iter().map(|(step, _)| step).collect::<Vec<_>>();
         assert_eq!(steps(&curve), [1, 3, 5]);

@@ -101,7 +101,7 @@ fn assignment(sweep: &Sweep, trial: &Trial, attempt: AttemptId, gpus: Vec<String
     let spec = &sweep.spec;
     Assignment {
         attempt,
-        config: trial.config.clone(),
+        config: (*trial.config).clone(),
         seed: trial.seed,
         gpus,
         up_to_step: spec.resource.max,

@@ -34,7 +34,7 @@ pub fn recall(
             }
         };
         let path = path(steps, factors);
-        let mut trial = Trial::proposed(row.id, config.clone(), 0);
+        let mut trial = Trial::proposed(row.id, config.clone().into(), 0);
         let index = search.started(config);
         search.launched(index, Launch::unpriced(usize::MAX, false));
         let last = path.last_key_value().map(|(step, _)| *step);

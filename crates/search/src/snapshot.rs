@@ -27,7 +27,8 @@ impl State {
 
     /// A sweep as it was, in place of the facts until then.
     pub fn restore(&mut self, snapshot: Snapshot) {
-        let Snapshot { sweep, workers } = snapshot;
+        let Snapshot { mut sweep, workers } = snapshot;
+        sweep.strategy.share(sweep.trials.values().map(|trial| trial.config.clone()));
         self.last_sweep = self.last_sweep.max(sweep.id.0);
         self.sweeps.insert(sweep.id, sweep);
         self.workers.extend(workers);

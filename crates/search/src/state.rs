@@ -1,6 +1,7 @@
 //! What the facts so far amount to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gramwise_carbon::{CarbonFactors, Energy, Footprint, Microjoules};
@@ -103,7 +104,7 @@ pub struct Trial {
     /// Its number.
     pub id: TrialId,
     /// Its configuration.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The seed handed to its script.
     pub seed: u64,
     /// Where it is.
@@ -335,7 +336,7 @@ impl Worker {
 
 impl Trial {
     /// A trial as it is proposed.
-    pub(crate) fn proposed(id: TrialId, config: Config, seed: u64) -> Self {
+    pub(crate) fn proposed(id: TrialId, config: Arc<Config>, seed: u64) -> Self {
         Self {
             id,
             config,

@@ -101,12 +101,12 @@ impl Cluster {
     }
 
     /// Runs a sweep to its end. `Err` names the invariant that broke, and when.
-    pub fn run(self, spec: SweepSpec, factors: CarbonFactors) -> Result<History, String> {
+    pub fn run(self, spec: SweepSpec, factors: &CarbonFactors) -> Result<History, String> {
         self.run_all(vec![spec], factors)
     }
 
     /// Runs several, the first submitted at once and the others one after the other.
-    pub fn run_all(mut self, specs: Vec<SweepSpec>, factors: CarbonFactors) -> Result<History, String> {
+    pub fn run_all(mut self, specs: Vec<SweepSpec>, factors: &CarbonFactors) -> Result<History, String> {
         let mut specs = specs.into_iter();
         for _ in 0..ROUNDS {
             self.now = Timestamp(self.now.0 + ROUND_MS);
@@ -212,7 +212,7 @@ impl Cluster {
     fn commit(&mut self, kill: Option<Kill>) {
         self.commits += 1;
         for (reply, process) in self.coordinator.commit(kill) {
-            self.network.send(Message::Reply(reply, process), self.round, &self.weather, &mut self.dice);
+            self.network.send(&Message::Reply(reply, process), self.round, &self.weather, &mut self.dice);
         }
         if let Some(kill) = kill {
             self.was_written = kill == Kill::AfterWrite;
@@ -232,7 +232,8 @@ impl Cluster {
             self.workers[index].fail_one("uncorrectable ECC error");
         }
         if self.workers[index].over {
-            self.workers[index] = self.new_life(self.workers[index].host.name.clone());
+            let host = self.workers[index].host.name.clone();
+            self.workers[index] = self.new_life(&host);
         }
         let worker = &mut self.workers[index];
         if worker.away_until > self.round {
@@ -242,7 +243,7 @@ impl Cluster {
         let question = worker.has_room().then(|| Message::Ask(worker.id.clone(), worker.request, process));
         let report = Message::Report(Box::new(worker.report()), process);
         for message in question.into_iter().chain([report]) {
-            self.network.send(message, self.round, &self.weather, &mut self.dice);
+            self.network.send(&message, self.round, &self.weather, &mut self.dice);
         }
     }
 
@@ -260,7 +261,7 @@ impl Cluster {
             return;
         }
         let host = self.workers[index].host.name.clone();
-        let next = if fate < 0.8 { self.new_life(host) } else { self.new_host() };
+        let next = if fate < 0.8 { self.new_life(&host) } else { self.new_host() };
         let mut dead = std::mem::replace(&mut self.workers[index], next);
         dead.end_all(EndKind::Interrupted, "its worker was killed");
         dead.leaving = true;
@@ -277,7 +278,7 @@ impl Cluster {
             let dead = &mut self.farewells[index];
             if dead.away_until <= self.round {
                 let report = Message::Report(Box::new(dead.report()), dead.process);
-                self.network.send(report, self.round, &self.weather, &mut self.dice);
+                self.network.send(&report, self.round, &self.weather, &mut self.dice);
             }
         }
         self.farewells.retain(|dead| !dead.over);
@@ -348,12 +349,12 @@ impl Cluster {
 
     fn new_host(&mut self) -> SimWorker {
         self.hosts += 1;
-        self.new_life(format!("host-{}", self.hosts))
+        self.new_life(&format!("host-{}", self.hosts))
     }
 
-    fn new_life(&mut self, host: String) -> SimWorker {
+    fn new_life(&mut self, host: &str) -> SimWorker {
         self.lives += 1;
-        SimWorker::new(format!("{host}-{}", self.lives), &host, 2)
+        SimWorker::new(format!("{host}-{}", self.lives), host, 2)
     }
 
     fn happens(&mut self, probability: f64) -> bool {
@@ -381,15 +382,14 @@ fn take(worker: &mut SimWorker, reply: &Reply, checkpoint: u64) {
                 worker.leaving = true;
             }
         },
-        // An answer to a question that was answered before.
-        Reply::Answer { .. } => {}
         Reply::Verdict { report, instructions } => {
             worker.acknowledged(report);
             worker.instructed(instructions);
         }
         // It never asked: nobody knows it, and nothing of it is lost.
         Reply::Refused { report, why: Refused::UnknownWorker(_) } => worker.over |= report.leaving,
-        Reply::Refused { .. } => {}
+        // Also an answer to a question that was answered before.
+        Reply::Answer { .. } | Reply::Refused { .. } => {}
     }
 }
 

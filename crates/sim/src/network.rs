@@ -41,14 +41,14 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn send(&mut self, message: Message, round: u64, weather: &Weather, dice: &mut ChaCha8Rng) {
+    pub(crate) fn send(&mut self, message: &Message, round: u64, weather: &Weather, dice: &mut ChaCha8Rng) {
         let mut happens = |probability: f64| probability > 0.0 && dice.random::<f64>() < probability;
         if happens(weather.lost) {
             return;
         }
         let copies = if happens(weather.repeated) { 2 } else { 1 };
         for _ in 0..copies {
-            let late = if happens(weather.delayed) { 1 } else { 0 };
+            let late = u64::from(happens(weather.delayed));
             self.underway.push((round + late, message.clone()));
         }
         for (due, _) in self.underway.iter_mut().rev().take(copies) {

@@ -49,7 +49,7 @@ fn factors() -> CarbonFactors {
 fn world(seed: u64, weather: Weather) -> History {
     let spec = spec(!seed.is_multiple_of(3), if seed.is_multiple_of(2) { ONE } else { TWO }, "{trials: 40}");
     Cluster::new(seed, 1 + seed % 4, weather)
-        .run(spec, factors())
+        .run(spec, &factors())
         .unwrap_or_else(|fault| panic!("world {seed}: {fault}"))
 }
 
@@ -73,7 +73,7 @@ fn storms_lose_nothing_and_book_nothing_twice() {
         let (cluster, specs) = small(seed);
         let sweeps = specs.len();
         let history =
-            cluster.run_all(specs, factors()).unwrap_or_else(|fault| panic!("world {seed}: {fault}"));
+            cluster.run_all(specs, &factors()).unwrap_or_else(|fault| panic!("world {seed}: {fault}"));
         restarts += history.restarts;
         assert_eq!(history.state.sweeps.len(), sweeps, "world {seed}");
         for sweep in history.state.sweeps.values() {
@@ -105,11 +105,11 @@ fn storms_lose_nothing_and_book_nothing_twice() {
 fn a_coordinator_may_die_at_every_transition() {
     let spec = || read(3, true, "random", (ONE, "{trials: 4}"), 5);
     let cluster = || Cluster::new(1, 2, Weather::default());
-    let commits = cluster().run(spec(), factors()).expect("the world ends").commits;
+    let commits = cluster().run(spec(), &factors()).expect("the world ends").commits;
     assert!(commits > 10, "{commits}");
     for commit in 0..commits {
         for is_written in [false, true] {
-            let killed = cluster().killed_at(commit, is_written).run(spec(), factors());
+            let killed = cluster().killed_at(commit, is_written).run(spec(), &factors());
             let history = killed.unwrap_or_else(|fault| panic!("killed at {commit}, {is_written}: {fault}"));
             assert_eq!(history.fates().iter().sum::<usize>(), 4, "killed at {commit}, {is_written}");
             // At the first commit the sweep is submitted: before that there is nothing to lose.
@@ -129,7 +129,7 @@ fn faults_that_are_built_in_are_found() {
         let faults: Vec<String> = (0..20)
             .filter_map(|seed| {
                 let (cluster, specs) = small(seed);
-                cluster.planted(fault).run_all(specs, factors()).err()
+                cluster.planted(fault).run_all(specs, &factors()).err()
             })
             .collect();
         assert!(faults.len() >= 10, "{fault:?} was found in {} worlds of 20", faults.len());
@@ -219,7 +219,8 @@ fn facts_can_be_read_again_whatever_is_constrained() {
     for (seed, most) in [(1u64, 0.001), (2, 0.25), (3, 0.5)] {
         let mut spec = spec(!seed.is_multiple_of(2), ONE, "{trials: 40}");
         spec.constraints = vec![Constraint { name: "error".to_owned(), min: None, max: Some(most) }];
-        let history = Cluster::new(seed, 2, Weather::default()).run(spec, factors()).expect("the world ends");
+        let history =
+            Cluster::new(seed, 2, Weather::default()).run(spec, &factors()).expect("the world ends");
         for fact in &history.facts {
             let text = serde_json::to_string(fact).expect("a fact has a JSON form");
             let read: Fact = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -240,7 +241,7 @@ fn paused_trials_go_on() {
 fn an_objective_can_be_maximized() {
     let best = |goal: &str| {
         let spec = spec(true, &format!("[{{name: error, goal: {goal}}}]"), "{trials: 40}");
-        let history = Cluster::new(3, 2, Weather::default()).run(spec, factors()).expect("the world ends");
+        let history = Cluster::new(3, 2, Weather::default()).run(spec, &factors()).expect("the world ends");
         let sweep = history.state.sweeps.values().next().expect("one sweep");
         let ends =
             sweep.completed().filter_map(|trial| trial.curve.values().last()?.metrics["error"].finite());
@@ -255,7 +256,8 @@ fn a_hard_budget_is_not_overstepped() {
     for seed in 0..10 {
         let limit = 0.5;
         let spec = spec(true, ONE, &format!("{{trials: 1000, co2e: {limit} g}}"));
-        let history = Cluster::new(seed, 3, Weather::default()).run(spec, factors()).expect("the world ends");
+        let history =
+            Cluster::new(seed, 3, Weather::default()).run(spec, &factors()).expect("the world ends");
         let spent = history.state.sweeps.values().next().expect("one sweep").spent().co2e.grams().get();
         assert!(spent <= limit, "world {seed}: {spent} g of {limit} g");
         assert!(spent > 0.5 * limit, "world {seed} ended at {spent} g of {limit} g");
@@ -277,7 +279,7 @@ fn a_small_budget_sees_one_trial_to_its_end() {
     for trainings in [0.7, 1.0, 1.5, 2.0] {
         let budget = format!("{{co2e: {:.6} mg}}", training * trainings * 1e3);
         let history = Cluster::new(0, 1, Weather::default())
-            .run(spec(true, ONE, &budget), factors())
+            .run(spec(true, ONE, &budget), &factors())
             .unwrap_or_else(|fault| panic!("{trainings} trainings: {fault}"));
         let [completed, ..] = history.fates();
         assert!(completed >= 1, "{trainings} trainings: {:?}", history.fates());

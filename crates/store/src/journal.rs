@@ -40,6 +40,8 @@ impl Journal {
         let mut connection = Connection::open(path)?;
         schema::version(&connection, path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
+        // More than there are statements: none is to be prepared twice.
+        connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;

@@ -21,7 +21,7 @@ budget: {trials: 25}
 fn storm(seed: u64) -> History {
     let (spec, _) = SweepSpec::from_yaml(YAML).expect("a legal sweep");
     let factors = CarbonFactors::yearly(Some("DE"), None).expect("Germany is in the table");
-    Cluster::new(seed, 3, Weather::STORM).run(spec, factors).expect("the world ends")
+    Cluster::new(seed, 3, Weather::STORM).run(spec, &factors).expect("the world ends")
 }
 
 /// Writes a history in groups of a few facts, as the driver does.
@@ -193,7 +193,9 @@ fn what_was_kept_and_the_facts_since_give_the_same_state() {
     let sweep = history.facts[0].sweep();
     let (before, after) = history.facts.split_at(history.facts.len() / 2);
     let mut half = State::default();
-    before.iter().for_each(|fact| apply(&mut half, fact));
+    for fact in before {
+        apply(&mut half, fact);
+    }
     let replayed = |journal: &Journal| {
         let mut state = State::default();
         journal.replay(sweep, &mut state).unwrap();

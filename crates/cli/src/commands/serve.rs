@@ -23,6 +23,7 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
         let hint = "`gramwise serve --init` makes certificates and tokens, once";
         return Err(Failure::error(Exit::WrongInput, format!("{message}\nhint: {hint}")));
     }
+    many_files();
     let path = database::path(common)?;
     let journal = Journal::open(&path)?;
     let access = token::access(common, authority.as_ref().map(|authority| authority.fingerprint))?;
@@ -61,4 +62,12 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
         }
         Ok(Exit::Success)
     })
+}
+
+/// A connection is a file: a coordinator may have as many as the system lets it have.
+fn many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, it is as it was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

@@ -1,5 +1,7 @@
 //! A worker asks for a trial.
 
+use std::sync::Arc;
+
 use gramwise_model::rows::Outcome;
 use gramwise_model::work::Host;
 use gramwise_model::{AttemptId, Because, Timestamp, TrialId, WorkerId};
@@ -157,7 +159,7 @@ fn wanted(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Result<C
         What::New { config, .. } => {
             let id = trial_id(sweep.trials.len());
             let seed = seed_of(sweep, id);
-            let trial = Trial::proposed(id, config.clone(), seed);
+            let trial = Trial::proposed(id, Arc::new(config.clone()), seed);
             let proposed =
                 Fact::TrialProposed { sweep: sweep.id, trial: id, config, seed, because: because.clone() };
             Ok(Choice { trial, launch, because, before: vec![proposed] })

@@ -19,8 +19,8 @@ pub(super) fn decide_enqueue(
         return Err(Refused::Over(sweep.id));
     }
     let config = completed(&sweep.spec.space, config).map_err(Refused::Configuration)?;
-    if sweep.trials.values().any(|trial| trial.config == config) {
-        let same = sweep.trials.values().find(|trial| trial.config == config).map_or(0, |trial| trial.id.0);
+    if sweep.trials.values().any(|trial| *trial.config == config) {
+        let same = sweep.trials.values().find(|trial| *trial.config == config).map_or(0, |trial| trial.id.0);
         return Err(Refused::Configuration(format!("trial {same} has this configuration already")));
     }
     let trial = trial_id(sweep.trials.len());

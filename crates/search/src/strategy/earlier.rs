@@ -3,6 +3,8 @@
 //! They are trials of one more hyperparameter, the sweep they come from, whose length scale is fitted as that of any other: it
 //! says how alike the sweeps are. Their best configurations are among the first that the new search tries.
 
+use std::sync::Arc;
+
 use gramwise_model::Config;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +34,7 @@ impl EarlierTrial {
     pub const MOST: usize = 40;
 
     pub(super) fn as_trial(&self, encoding: &Encoding, goals: &[Goal], rungs: &[u64]) -> Trial {
-        let mut trial = Trial::new(self.config.clone(), encoding, goals.len());
+        let mut trial = Trial::new(Arc::new(self.config.clone()), encoding, goals.len());
         trial.origin = self.sweep.max(1);
         // The last coordinate tells sweeps apart; the search's own trials have zero.
         if let Some(origin) = trial.x.last_mut() {
@@ -73,7 +75,7 @@ impl Strategy {
         let reported: Vec<usize> = (0..self.setting.objectives.len()).filter(reported).collect();
         let one = |trial: &Trial| EarlierTrial {
             sweep: 1,
-            config: trial.config.clone(),
+            config: (*trial.config).clone(),
             seen: (0..trial.curve.len())
                 .map(|rung| Seen {
                     step: self.rungs[rung].min(trial.step),
@@ -97,7 +99,7 @@ impl Strategy {
         }
         let order = by_rank(self.primary(), &self.earlier.iter().collect::<Vec<_>>());
         let untried = order.into_iter().filter(|at| !self.earlier[*at].is_unfit());
-        let config = untried.map(|at| &self.earlier[at].config).find(|config| self.is_new(config))?;
+        let config = untried.map(|at| &*self.earlier[at].config).find(|config| self.is_new(config))?;
         Some(What::New { config: config.clone(), pool: None })
     }
 }

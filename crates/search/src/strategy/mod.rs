@@ -26,6 +26,7 @@ mod trials;
 mod worth;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use gramwise_model::{Config, TrialId};
 pub use gramwise_model::{Pruner, Sampler};
@@ -71,8 +72,9 @@ pub struct Strategy {
     encoding: Encoding,
     rungs: Vec<u64>,
     trials: Vec<Trial>,
-    /// Those of earlier sweeps.
+    /// Those of earlier sweeps, and their configurations.
     earlier: Vec<Trial>,
+    earlier_configs: Vec<Arc<Config>>,
     /// Keys of the trials' configurations.
     known: BTreeSet<String>,
     /// One for each reported objective once it was fitted, the primary first.
@@ -112,9 +114,11 @@ impl Strategy {
         let encoding = Encoding::new(&setting.space, !stated.is_empty());
         let rungs = rungs(setting.first_step.max(1), setting.last_step.max(1), factor);
         let earlier = stated.iter().map(|one| one.as_trial(&encoding, &setting.objectives, &rungs)).collect();
+        let earlier: Vec<Trial> = earlier;
         let mut strategy = Self {
             encoding,
             rungs,
+            earlier_configs: earlier.iter().map(|trial| trial.config.clone()).collect(),
             earlier,
             knobs,
             trials: Vec::new(),
@@ -161,11 +165,22 @@ impl Strategy {
     }
 
     /// A trial exists, with this configuration; its index is the number of trials before it.
-    pub fn started(&mut self, config: Config) -> usize {
+    pub fn started(&mut self, config: impl Into<Arc<Config>>) -> usize {
+        let config = config.into();
         self.known.insert(sampling::key(&config));
         self.trials.push(Trial::new(config, &self.encoding, self.setting.objectives.len()));
         self.skip_known_grid_points();
         self.trials.len() - 1
+    }
+
+    /// Puts the trials' configurations back after the strategy was read, in their order.
+    pub(crate) fn share(&mut self, configs: impl Iterator<Item = Arc<Config>>) {
+        for (trial, config) in self.trials.iter_mut().zip(configs) {
+            trial.config = config;
+        }
+        for (trial, config) in self.earlier.iter_mut().zip(&self.earlier_configs) {
+            trial.config = config.clone();
+        }
     }
 
     /// The same, without these trials: they are elsewhere, and what they taught stays.

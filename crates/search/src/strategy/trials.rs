@@ -1,5 +1,7 @@
 //! A trial as the strategy sees it: where it is in the search space, how its curve went, what it burnt.
 
+use std::sync::Arc;
+
 use gramwise_model::Config;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +29,9 @@ pub(crate) enum Place {
 pub(crate) struct Trial {
     /// 0 for the search's own; each earlier sweep has its number.
     pub(crate) origin: u32,
-    pub(crate) config: Config,
+    /// Shared with whoever else knows the trial; put back by [`super::Strategy::share`] after it was read.
+    #[serde(skip)]
+    pub(crate) config: Arc<Config>,
     /// In the unit cube.
     pub(crate) unit: Vec<f64>,
     /// In the model's space.
@@ -63,7 +67,7 @@ pub(crate) struct Trial {
 
 impl Trial {
     /// A trial that did nothing yet.
-    pub(crate) fn new(config: Config, encoding: &Encoding, objectives: usize) -> Self {
+    pub(crate) fn new(config: Arc<Config>, encoding: &Encoding, objectives: usize) -> Self {
         let x = encoding.encode(&config);
         Self {
             origin: 0,

@@ -1,10 +1,8 @@
 //! A coordinator with a long history: a sweep of 10,000 trials of 50 reports each that has not ended.
 //!
-//! `cargo bench -p gramwise --bench scale` writes the database, as the coordinator itself would have, and prints what `gramwise serve`
-//! takes to open it and to wait. `GRAMWISE_TRIALS` for another number of trials.
+//! The database is written as the coordinator itself would have; then it is seen what `gramwise serve` takes to open it and to wait.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gramwise_carbon::{CarbonFactors, Component, Energy, Microjoules, Provenance};
@@ -13,71 +11,33 @@ use gramwise_model::{AttemptId, Metric, SweepSpec, Timestamp, WorkerId};
 use gramwise_search::{Command as Word, State, apply, assigned, decide};
 use gramwise_store::Journal;
 
+use crate::served::Served;
+
 const STEPS: u64 = 50;
 const WORKERS: u64 = 8;
 /// How long a coordinator without anything to do is watched.
 const IDLE: Duration = Duration::from_secs(30);
 
-fn main() {
-    let trials: u64 =
-        std::env::var("GRAMWISE_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
+pub(crate) fn scale(trials: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("scale.db");
     let began = Instant::now();
     write(&database, trials);
     let bytes = database.metadata().map_or(0, |found| found.len());
     println!("{trials} trials x {STEPS} reports: {} MB, written in {:.0?}", bytes >> 20, began.elapsed());
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_gramwise"));
-    serve.arg("--db").arg(&database).args(["serve", "--quiet", "--listen", "127.0.0.1:7199"]);
-    let served = Served(serve.stdin(Stdio::null()).spawn().expect("gramwise starts"));
     let began = Instant::now();
-    let answers = || {
-        let mut ask = Command::new(env!("CARGO_BIN_EXE_gramwise"));
-        ask.arg("--db").arg(&database).args(["drain", "nobody", "--coordinator", "127.0.0.1:7199"]);
-        let asked = ask.stderr(Stdio::piped()).output().expect("gramwise starts");
-        String::from_utf8_lossy(&asked.stderr).contains("no worker and no host")
-    };
-    while !answers() {
-        assert!(began.elapsed() < Duration::from_secs(300), "the coordinator does not answer");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let served = Served::on(&database);
     let (wall, opened) = (began.elapsed(), served.cpu());
     std::thread::sleep(Duration::from_secs(2));
     let before = served.cpu();
     std::thread::sleep(IDLE);
-    let idle = served.cpu() - before;
+    let idle = served.cpu().saturating_sub(before);
     println!(
         "opens in {opened:.2?} of CPU ({wall:.2?}); at most {} MB, {} MB now",
-        served.kib("VmHWM") >> 10,
-        served.kib("VmRSS") >> 10
+        served.mib("VmHWM"),
+        served.mib("VmRSS")
     );
     println!("waits with {:.3} % of a core", 100.0 * idle.as_secs_f64() / IDLE.as_secs_f64());
-}
-
-/// A process that ends with the bench.
-struct Served(Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Served {
-    fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).expect("it lives");
-        let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
-        let ticks: u64 =
-            fields[11].parse::<u64>().expect("ticks") + fields[12].parse::<u64>().expect("ticks");
-        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
-    }
-
-    fn kib(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("it lives");
-        let line = status.lines().find(|line| line.starts_with(name)).expect("the kernel tells");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
-    }
 }
 
 fn spec() -> SweepSpec {
