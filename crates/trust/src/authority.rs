@@ -165,9 +165,9 @@ impl WorkerKey {
 }
 
 impl WorkerIdentity {
-    /// The one that was kept for a coordinator's authority; `None` if there is none.
-    pub fn kept(folder: &Path, authority: Fingerprint) -> Result<Option<Self>, Error> {
-        let path = Self::path(folder, authority);
+    /// The one that a host kept for a coordinator's authority; `None` if there is none. Hosts may share the folder.
+    pub fn kept(folder: &Path, authority: Fingerprint, host: &str) -> Result<Option<Self>, Error> {
+        let path = Self::path(folder, authority, host);
         let Some(text) = file::read(&path)? else { return Ok(None) };
         let wrong = || Error::Content {
             path: path.clone(),
@@ -182,21 +182,22 @@ impl WorkerIdentity {
         Ok(Some(Self { name: own(name), authority, certificate: own(certificate), key: own(key) }))
     }
 
-    /// Keeps it in a folder.
-    pub fn keep(&self, folder: &Path) -> Result<(), Error> {
+    /// Keeps it in a folder, as that of a host.
+    pub fn keep(&self, folder: &Path, host: &str) -> Result<(), Error> {
         file::folder(folder)?;
         let text = format!("{}\n{}{}", self.name, self.key, self.certificate);
-        file::write(&Self::path(folder, self.authority), &text)
+        file::write(&Self::path(folder, self.authority, host), &text)
     }
 
     /// Forgets the one that was kept: the coordinator does not let it in any more.
-    pub fn forget(&self, folder: &Path) {
+    pub fn forget(folder: &Path, authority: Fingerprint, host: &str) {
         // The next join writes over what stays.
-        let _ = std::fs::remove_file(Self::path(folder, self.authority));
+        let _ = std::fs::remove_file(Self::path(folder, authority, host));
     }
 
-    fn path(folder: &Path, authority: Fingerprint) -> PathBuf {
-        folder.join(format!("{}.pem", hex(&authority.0[..8])))
+    fn path(folder: &Path, authority: Fingerprint, host: &str) -> PathBuf {
+        let of_host = Fingerprint::of(host.as_bytes());
+        folder.join(format!("{}-{}.pem", hex(&authority.0[..8]), hex(&of_host.0[..8])))
     }
 }
 

@@ -9,7 +9,8 @@ use crate::Error;
 
 /// Writes a file beside its place and puts it there.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let beside = path.with_extension("new");
+    // Others may write the same file: each beside it under a name of its own.
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
     let written = (|| {
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

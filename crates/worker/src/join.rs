@@ -26,11 +26,11 @@ pub enum JoinError {
 /// known by. Waits for a coordinator that does not answer.
 pub async fn join(address: Address, token: Token, folder: &Path, host: &str) -> Result<Peer, JoinError> {
     let Some(authority) = token.authority else { return Ok(Peer::by_token(address, token)) };
-    if let Some(identity) = WorkerIdentity::kept(folder, authority)? {
+    if let Some(identity) = WorkerIdentity::kept(folder, authority, host)? {
         return Ok(Peer::as_worker(address, identity));
     }
     let identity = certified(&Peer::by_token(address.clone(), token), authority, host).await?;
-    identity.keep(folder)?;
+    identity.keep(folder, host)?;
     Ok(Peer::as_worker(address, identity))
 }
 

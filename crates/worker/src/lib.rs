@@ -4,6 +4,7 @@
 //! re-executed, that stands between the worker and each trial so that the whole tree of the trial's processes can be ended).
 //! [`attend`] meters one command without any sweep. The worker knows no search: it does what [`gramwise_model::work`] says.
 
+mod allocation;
 pub mod attend;
 mod cgroup;
 mod command;

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
+use crate::allocation::Allocation;
 use crate::cgroup;
 use crate::environment::Files;
 use crate::journal::{Held, Journal, Record};
@@ -112,6 +113,8 @@ struct Session {
     /// What the last assignment needed: without so much free, asking is of no use.
     gpus_per_trial: usize,
     needs: (u32, u64),
+    /// What of the host it may use.
+    allocation: Allocation,
     setup: Setup,
     /// Assignments that wait for `setup`.
     ready: Vec<(ConsumerId, Assignment)>,
@@ -181,7 +184,8 @@ pub async fn run(
         (journal, Outbox::new(options.name.clone()), None)
     };
     let (events, mut inbox) = mpsc::channel(NEWS);
-    let slots = slots(&options, &meter);
+    let allocation = Allocation::of(meter.inventory(), |name| std::env::var(name).ok());
+    let slots = slots(&options, &allocation);
     let drain = options.drain.clone();
     let mut session = Session {
         options: Arc::new(options),
@@ -198,6 +202,7 @@ pub async fn run(
         place,
         gpus_per_trial: 0,
         needs: (0, 0),
+        allocation,
         setup: Setup::NotNeededYet,
         ready: Vec::new(),
         slots,
@@ -247,13 +252,12 @@ pub async fn run(
     session.failure.map_or(Ok(session.over), Err)
 }
 
-/// As many trials at once as the host has GPUs; without any, as CPU cores.
-fn slots(options: &Options, meter: &MeterHandle) -> usize {
-    let inventory = meter.inventory();
-    let by_default = if inventory.gpus.is_empty() {
-        usize::try_from(inventory.cpus).unwrap_or(1)
+/// As many trials at once as there are GPUs for them; without any, as CPU cores.
+fn slots(options: &Options, allocation: &Allocation) -> usize {
+    let by_default = if allocation.gpus.is_empty() {
+        usize::try_from(allocation.cpus).unwrap_or(1)
     } else {
-        inventory.gpus.len()
+        allocation.gpus.len()
     };
     options.slots.map_or(by_default, |slots| usize::try_from(slots).unwrap_or(1)).max(1)
 }
@@ -269,14 +273,15 @@ impl Session {
     fn ask(&mut self) {
         let inventory = self.meter.inventory();
         let (cpus, memory) = self.needs;
-        let room = self.slots.min(fits(inventory.cpus.into(), cpus.into()));
-        let room = room.min(fits(inventory.memory_bytes, memory)).max(1);
+        let allocation = &self.allocation;
+        let room = self.slots.min(fits(allocation.cpus.into(), cpus.into()));
+        let room = room.min(fits(allocation.memory, memory)).max(1);
         if self.asking || self.stage != Stage::Working || self.outbox.len() >= room {
             return;
         }
         let is_leased = |uuid: &String| self.leased_gpus.values().flatten().any(|leased| leased == uuid);
         let free_gpus: Vec<String> =
-            inventory.gpus.iter().map(|gpu| gpu.uuid.clone()).filter(|uuid| !is_leased(uuid)).collect();
+            allocation.gpus.iter().map(|gpu| gpu.uuid.clone()).filter(|uuid| !is_leased(uuid)).collect();
         if free_gpus.len() < self.gpus_per_trial {
             return;
         }
@@ -287,15 +292,15 @@ impl Session {
             request: self.request,
             description: described(inventory),
             free_gpus,
-            gpus: inventory
+            gpus: allocation
                 .gpus
                 .iter()
                 .map(|gpu| v1::Gpu { uuid: gpu.uuid.clone(), model: gpu.name.clone() })
                 .collect(),
             host: self.options.host.clone(),
             place: self.place.clone(),
-            cpus: inventory.cpus,
-            memory: inventory.memory_bytes,
+            cpus: allocation.cpus,
+            memory: allocation.memory,
         };
         let (mut client, events) = (self.client.clone(), self.events.clone());
         self.tasks.spawn(async move {

@@ -87,7 +87,7 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
                         (&error, peer.authority(), peer.worker().is_some())
                     {
                         // With a token that is let in it can join anew.
-                        forget(&identity, authority)?;
+                        WorkerIdentity::forget(&identity, authority, &hostname);
                     }
                     return Err(Failure::error(run::failed_as(&error), error.to_string()));
                 }
@@ -97,13 +97,6 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
         asked_to_drain.abort();
         Ok(Exit::Success)
     })
-}
-
-fn forget(folder: &std::path::Path, authority: gramwise_trust::Fingerprint) -> anyhow::Result<()> {
-    if let Some(identity) = WorkerIdentity::kept(folder, authority)? {
-        identity.forget(folder);
-    }
-    Ok(())
 }
 
 /// Cancels on SIGUSR1, which schedulers send before a machine's time is up.
