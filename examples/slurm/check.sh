@@ -12,7 +12,7 @@ gramwise() { "$GRAMWISE" --db "$WORK/slurm.db" "$@"; }
 say() { echo "== $*"; }
 
 gramwise serve --init --quiet
-gramwise serve --quiet --listen "0.0.0.0:$PORT" &
+"$GRAMWISE" --db "$WORK/slurm.db" serve --quiet --listen "0.0.0.0:$PORT" &
 SERVE=$!
 JOB=
 trap 'kill $SERVE 2>/dev/null || true; [ -z "$JOB" ] || scancel "$JOB" 2>/dev/null || true' EXIT
@@ -36,6 +36,7 @@ until client status -o json | grep -q '"state": "ended"'; do sleep 1; done
 scancel "$JOB"; JOB=
 sleep 2
 kill $SERVE; wait $SERVE || true
+unset GRAMWISE_COORDINATOR GRAMWISE_TOKEN_FILE
 gramwise report
 gramwise report -o json > "$WORK/report.json"
 python3 - "$WORK" <<'P'
