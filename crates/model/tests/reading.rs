@@ -54,7 +54,7 @@ fn the_documented_example_is_read_as_documented() {
     assert_eq!(spec.carbon.defer.as_ref().map(|defer| defer.until_minute), Some(18 * 60));
     assert_eq!(spec.seed, 7);
     let lines: Vec<usize> = warnings.0.iter().map(|warning| warning.line).collect();
-    assert_eq!(lines, [17, 18, 19], "exclude_host, memory, defer: {warnings}");
+    assert_eq!(lines, [19], "defer: {warnings}");
 }
 
 #[test]

@@ -201,13 +201,6 @@ fn retry_rule(findings: &mut Findings<'_>, rule: &Field<'_>, example: &str) -> O
     let matches = fields.require(findings, "match", example).and_then(|field| field.text(findings));
     let field = fields.require(findings, "action", example)?;
     let action = field.one_of(findings, ACTIONS)?;
-    if action == RetryAction::ExcludeHost {
-        let message = format!(
-            "`{}: exclude_host` is accepted, not yet acted on: the trial is tried again on any host",
-            field.path
-        );
-        findings.bare_warning(&field.node.span, message);
-    }
     Some(RetryRule { matches: matches?, action })
 }
 
@@ -219,9 +212,6 @@ pub(super) fn resources(findings: &mut Findings<'_>, file: &Fields<'_>) -> Resou
         return Resources::default();
     };
     let memory = fields.get("memory");
-    if let Some(field) = &memory {
-        not_yet(findings, field);
-    }
     Resources {
         gpus: fields.get("gpus").and_then(|field| field.count(findings, 0)).unwrap_or(0),
         cpus: fields.get("cpus").and_then(|field| field.count(findings, 1)),
