@@ -417,8 +417,10 @@ impl Driver {
     fn drain(&mut self, name: &str) -> Result<Vec<WorkerId>, Error> {
         let is_meant = |id: &WorkerId, host: &str| id.0 == name || host == name;
         let serving = self.state.workers.iter().filter(|(_, worker)| !worker.gone);
-        let mut drained: Vec<WorkerId> =
-            serving.filter(|(id, worker)| is_meant(id, &worker.host)).map(|(id, _)| id.clone()).collect();
+        let mut drained: Vec<WorkerId> = serving
+            .filter(|(id, worker)| is_meant(id, &worker.host.name))
+            .map(|(id, _)| id.clone())
+            .collect();
         for worker in drained.clone() {
             self.carry_out(&Command::Drain { worker })?;
         }

@@ -50,7 +50,7 @@ pub struct Plan {
 }
 
 /// What a worker says of its host.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Host {
     /// Its name.
     pub name: String,

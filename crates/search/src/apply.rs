@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gramwise_carbon::Footprint;
 use gramwise_model::rows::{Account, Verdict};
+use gramwise_model::work::Host;
 use gramwise_model::{AttemptId, Because, Guard};
 
 use crate::fact::{Fact, Next};
@@ -41,8 +42,16 @@ pub fn apply(state: &mut State, fact: &Fact) {
         Fact::HostExcluded { sweep, host, why } => {
             state.sweeps.get_mut(sweep).expect(CREATED).excluded.insert(host.clone(), why.clone());
         }
-        Fact::WorkerJoined { sweep, worker, description: _, gpus: _, host, place, at } => {
-            state.workers.insert(worker.clone(), Worker::joined(*sweep, (host, place), *at));
+        Fact::WorkerJoined { sweep, worker, description: _, gpus, host, place, cpus, memory, at } => {
+            let host = Host {
+                name: host.clone(),
+                description: String::new(),
+                gpus: gpus.clone(),
+                cpus: *cpus,
+                memory: *memory,
+                place: place.clone(),
+            };
+            state.workers.insert(worker.clone(), Worker::joined(*sweep, host, *at));
             state.shifted_at = state.shifted_at.max(*at);
         }
         Fact::WorkerDismissed { sweep: _, worker, dismissal, at } => {

@@ -87,6 +87,12 @@ pub enum Fact {
         /// Where its checkpoints are.
         #[serde(default)]
         place: String,
+        /// CPU cores that it may use; 0 where that is not known.
+        #[serde(default)]
+        cpus: u32,
+        /// Memory that it may use, in bytes; 0 where that is not known.
+        #[serde(default)]
+        memory: u64,
         /// When.
         at: Timestamp,
     },

@@ -202,10 +202,8 @@ pub struct Worker {
     pub last_request: Option<(u64, AttemptId)>,
     /// It ended, or its lease lapsed.
     pub gone: bool,
-    /// Its host.
-    pub host: String,
-    /// Where its checkpoints are.
-    pub place: String,
+    /// Its host, without its description.
+    pub host: Host,
     /// It gets no more trials.
     pub dismissed: Option<Dismissal>,
 }
@@ -314,11 +312,10 @@ impl Sweep {
 
 impl Worker {
     /// A worker as it joins.
-    pub(crate) fn joined(sweep: SweepId, (host, place): (&str, &str), at: Timestamp) -> Self {
+    pub(crate) fn joined(sweep: SweepId, host: Host, at: Timestamp) -> Self {
         Self {
             sweep,
-            host: host.to_owned(),
-            place: place.to_owned(),
+            host,
             dismissed: None,
             heard_at: at,
             acked_through: 0,

@@ -65,7 +65,17 @@ pub(crate) fn project(
             "INSERT OR REPLACE INTO excluded_host (sweep, host, why) VALUES (?1, ?2, ?3)",
             params![sweep.0, host, why],
         ),
-        Fact::WorkerJoined { sweep, worker, description, gpus, host: _, place: _, at } => run(
+        Fact::WorkerJoined {
+            sweep,
+            worker,
+            description,
+            gpus,
+            host: _,
+            place: _,
+            cpus: _,
+            memory: _,
+            at,
+        } => run(
             "INSERT INTO host (sweep, worker, description, gpus, joined_at_ms, heard_at_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
             params![sweep.0, worker.0, description, json(gpus), int(at.0)],

@@ -54,6 +54,8 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
             gpus: asked.host.gpus.clone(),
             host: asked.host.name.clone(),
             place: asked.host.place.clone(),
+            cpus: asked.host.cpus,
+            memory: asked.host.memory,
             at: now,
         });
     }
@@ -132,8 +134,10 @@ fn is_elsewhere(state: &State, sweep: &Sweep, trial: &Trial, place: &str) -> boo
     let held_by =
         trial.attempts.last().filter(|last| sweep.spec.resource.checkpoint && last.last_step.is_some());
     let Some(of) = held_by.and_then(|last| state.workers.get(&last.worker)) else { return false };
-    let serves = |worker: &Worker| worker.place == of.place && !sweep.excluded.contains_key(&worker.host);
-    of.place != place && state.serving(sweep.id).any(|(_, worker)| serves(worker))
+    let serves = |worker: &Worker| {
+        worker.host.place == of.host.place && !sweep.excluded.contains_key(&worker.host.name)
+    };
+    of.host.place != place && state.serving(sweep.id).any(|(_, worker)| serves(worker))
 }
 
 /// What the strategy wants of what can be run at a place. A paused trial that it wants most goes on where its checkpoint is, as soon as

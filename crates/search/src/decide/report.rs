@@ -191,17 +191,17 @@ fn fate(sweep: &Sweep, seen: &Trial, end: &AttemptEnd) -> (Outcome, Next) {
 }
 
 fn host_of<'a>(state: &'a State, attempt: &Attempt) -> &'a str {
-    state.workers.get(&attempt.worker).map_or("", |worker| worker.host.as_str())
+    state.workers.get(&attempt.worker).map_or("", |worker| worker.host.name.as_str())
 }
 
 fn worker_host<'a>(state: &'a State, report: &Report) -> &'a str {
-    state.workers.get(&report.worker).map_or("", |worker| worker.host.as_str())
+    state.workers.get(&report.worker).map_or("", |worker| worker.host.name.as_str())
 }
 
 /// Leaves a host alone from here on.
 fn exclude_host(state: &State, sweep: &Sweep, host: &str, why: &str, now: Timestamp) -> Vec<Fact> {
     let mut facts = vec![Fact::HostExcluded { sweep: sweep.id, host: host.to_owned(), why: why.to_owned() }];
-    let on_it = state.serving(sweep.id).filter(|(_, worker)| worker.host == host);
+    let on_it = state.serving(sweep.id).filter(|(_, worker)| worker.host.name == host);
     facts.extend(on_it.map(|worker| dismiss(worker, Dismissal::Excluded, now)));
     facts
 }
@@ -209,7 +209,7 @@ fn exclude_host(state: &State, sweep: &Sweep, host: &str, why: &str, now: Timest
 /// Is a failed trial tried again, and is its host left alone from here on (why, in words)? A host is only where the sweep has others.
 fn after_failure(state: &State, sweep: &Sweep, seen: &Trial, message: &str) -> (Next, Option<String>) {
     let host = seen.attempts.last().map_or("", |attempt| host_of(state, attempt));
-    let has_others = state.serving(sweep.id).any(|(_, worker)| worker.host != host);
+    let has_others = state.serving(sweep.id).any(|(_, worker)| worker.host.name != host);
     let first_line = message.lines().next().unwrap_or_default();
     let remedy = failure::remedy(&sweep.spec.retry, message);
     if remedy == Remedy::Elsewhere && has_others {
