@@ -70,7 +70,9 @@ pub(crate) fn of(error: &anyhow::Error) -> Exit {
     }
     match error.downcast_ref::<Store>() {
         Some(Store::Missing(_) | Store::File { .. }) => Exit::WrongInput,
-        Some(Store::InUse(_) | Store::Foreign(_) | Store::Newer { .. }) => Exit::Refused,
+        Some(Store::InUse(_) | Store::Foreign(_) | Store::Newer { .. } | Store::Unreleased(_)) => {
+            Exit::Refused
+        }
         Some(Store::Damaged(_) | Store::Sqlite(_)) | None => Exit::Internal,
     }
 }

@@ -24,6 +24,9 @@ pub enum Error {
         /// The newest version known here.
         known: i64,
     },
+    /// It has a version's number and other tables: a gramwise wrote it that was never released.
+    #[error("{at} is of a gramwise before its first release, whose tables were others\nhint: `mv {at} {at}.old`, or name another with --db", at = .0.display())]
+    Unreleased(PathBuf),
     /// A file could not be opened or created.
     #[error("cannot open {}: {source}", path.display())]
     File {

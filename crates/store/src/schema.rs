@@ -1,5 +1,6 @@
 //! The tables, and how older files become newer ones.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -10,7 +11,8 @@ use crate::Error;
 const APPLICATION_ID: i64 = 0x6772_616d;
 
 /// One script per version; version n is reached by running the first n. Released scripts are never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_several_hosts.sql")];
 
 /// Brings a connection's file to the newest version.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
@@ -48,5 +50,28 @@ pub(crate) fn version(connection: &Connection, path: &Path) -> Result<i64, Error
     if found > known {
         return Err(Error::Newer { path: path.to_owned(), found, known });
     }
+    let steps = usize::try_from(found).unwrap_or(0);
+    // What somebody added is theirs.
+    if steps > 0 && !columns_of(steps)?.is_subset(&columns(connection)?) {
+        return Err(Error::Unreleased(path.to_owned()));
+    }
     Ok(found)
+}
+
+/// All tables with their columns and types.
+fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String, String)>> {
+    let sql = "SELECT t.name, c.name, c.type FROM sqlite_schema t, pragma_table_xinfo(t.name) c
+               WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'";
+    let mut select = connection.prepare(sql)?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.collect()
+}
+
+/// The same of a file of this version, as the scripts make it.
+fn columns_of(version: usize) -> rusqlite::Result<BTreeSet<(String, String, String)>> {
+    let reference = Connection::open_in_memory()?;
+    for script in &MIGRATIONS[..version] {
+        reference.execute_batch(script)?;
+    }
+    columns(&reference)
 }

@@ -184,7 +184,50 @@ fn a_database_of_a_newer_version_is_refused_with_both_versions() {
     drop(Journal::open(&path).unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let refused = Journal::open(&path).unwrap_err().to_string();
-    assert!(refused.contains("version 99") && refused.contains("up to 1"), "{refused}");
+    assert!(refused.contains("version 99") && refused.contains("up to 2"), "{refused}");
+}
+
+#[test]
+fn an_older_version_becomes_the_newest_and_keeps_all_and_an_unreleased_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("sweeps.db"), folder.path().join("other.db"));
+    let history = storm(3);
+    drop(written(&path, &history));
+    let newest = record(&path);
+    let change =
+        |path: &Path, sql: &str| rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    // As the first version had it.
+    let first = include_str!("../src/migrations/0001_first.sql");
+    let old = folder.path().join("old.db");
+    change(&old, first);
+    change(
+        &old,
+        &format!(
+            "PRAGMA application_id = 0x6772616d; PRAGMA user_version = 1; ATTACH '{}' AS new;
+        INSERT INTO journal SELECT * FROM new.journal",
+            path.display()
+        ),
+    );
+    let mut journal = Journal::open(&old).unwrap();
+    journal.rebuild().unwrap();
+    drop(journal);
+    assert_eq!(record(&old), newest);
+    drop(Journal::open(&old).unwrap());
+    change(
+        &other,
+        &first
+            .replace("CREATE TABLE decision", "CREATE TABLE decisions")
+            .replace("ON decision ", "ON decisions "),
+    );
+    change(&other, "PRAGMA application_id = 0x6772616d; PRAGMA user_version = 1");
+    let before = std::fs::read(&other).unwrap();
+    for refused in [Journal::open(&other).unwrap_err(), Reader::open(&other).unwrap_err()] {
+        assert!(
+            matches!(refused, Error::Unreleased(_)) && refused.to_string().contains("hint: `mv "),
+            "{refused}"
+        );
+    }
+    assert_eq!(std::fs::read(&other).unwrap(), before, "it is left as it was");
 }
 
 #[test]

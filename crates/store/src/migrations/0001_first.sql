@@ -10,19 +10,10 @@ CREATE TABLE journal (
 ) STRICT;
 CREATE INDEX journal_by_sweep ON journal (sweep, seq);
 
--- Sweeps as they were at a place in the journal, so that not all of it need be read to go on. Only a shortcut: it may be deleted
--- at any time, and is only believed by the build that wrote it.
-CREATE TABLE snapshot (
-    sweep    INTEGER PRIMARY KEY,
-    through  INTEGER NOT NULL,
-    build    INTEGER NOT NULL,
-    body     BLOB    NOT NULL
-) STRICT;
-
 CREATE TABLE sweep (
     id               INTEGER PRIMARY KEY,
     name             TEXT    NOT NULL,
-    state            TEXT    NOT NULL CHECK (state IN ('running', 'paused', 'ending', 'ended')),
+    state            TEXT    NOT NULL CHECK (state IN ('running', 'ending', 'ended')),
     submitted_by     TEXT    NOT NULL,
     submitted_at_ms  INTEGER NOT NULL,
     ended_at_ms      INTEGER,
@@ -124,14 +115,6 @@ CREATE TABLE host (
             + coalesce(other ->> '$.memory.estimated', 0)
             + coalesce(other ->> '$.rest.estimated', 0)),
     PRIMARY KEY (sweep, worker)
-) STRICT, WITHOUT ROWID;
-
--- Hosts that a sweep's trials are not run on any more.
-CREATE TABLE excluded_host (
-    sweep  INTEGER NOT NULL,
-    host   TEXT    NOT NULL,
-    why    TEXT    NOT NULL,
-    PRIMARY KEY (sweep, host)
 ) STRICT, WITHOUT ROWID;
 
 -- Grid intensities as they were stated, the one at the start included; each holds until the next.
