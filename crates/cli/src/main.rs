@@ -8,7 +8,6 @@ mod commands;
 mod database;
 mod exit;
 mod output;
-mod private;
 mod progress;
 mod sweep_file;
 mod token;

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use gramwise_report::Terminal;
 
+use crate::args::Common;
+
 /// Width where stdout is no terminal.
 const WIDTH_OF_A_FILE: usize = 120;
 
@@ -30,6 +32,13 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     out.write_all(text.as_ref())?;
     out.flush()?;
     Ok(())
+}
+
+/// Says something on stderr, unless nothing is to be said.
+pub(crate) fn say(common: &Common, text: &str) {
+    if !common.quiet {
+        eprintln!("{text}");
+    }
 }
 
 /// Prints an error and its causes on stderr, each once: some messages quote their cause already. Nothing for an error whose

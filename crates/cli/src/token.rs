@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use gramwise_trust::{Access, Authority, Fingerprint, Role, Token};
@@ -9,7 +10,6 @@ use gramwise_trust::{Access, Authority, Fingerprint, Role, Token};
 use crate::args::Common;
 use crate::database;
 use crate::exit::{Exit, Failure};
-use crate::private;
 
 /// The folder of certificates and of the list of tokens: beside the database, named after it.
 pub(crate) fn folder(common: &Common) -> anyhow::Result<PathBuf> {
@@ -29,14 +29,30 @@ pub(crate) fn access(common: &Common, authority: Option<Fingerprint>) -> anyhow:
     let kept = if path.exists() { Some(read(&path)?) } else { None };
     let is_right = |token: &Token| token.authority == authority && access.knows(token);
     if !kept.as_ref().is_some_and(is_right) {
-        let token = Token::random(Role::Owner, authority)?;
-        access.add(&token, None)?;
-        private::write(&path, &(token.secret() + "\n"))?;
+        write(&made(&access, Role::Owner, authority, None)?, &path)?;
         if let Some(earlier) = kept {
             access.revoke(&earlier.id)?;
         }
     }
     Ok(access)
+}
+
+/// A new token, on the list.
+pub(crate) fn made(
+    access: &Access,
+    role: Role,
+    authority: Option<Fingerprint>,
+    lasts: Option<Duration>,
+) -> anyhow::Result<Token> {
+    let token = Token::random(role, authority)?;
+    access.add(&token, lasts)?;
+    Ok(token)
+}
+
+/// Writes a token into a file for its user alone.
+pub(crate) fn write(token: &Token, path: &Path) -> anyhow::Result<()> {
+    let written = token.write(path);
+    written.map_err(|error| Failure::error(Exit::WrongInput, format!("cannot write {error}")))
 }
 
 /// The one to show.

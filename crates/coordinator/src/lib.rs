@@ -20,7 +20,7 @@ use gramwise_carbon::CarbonFactors;
 use gramwise_model::{SweepId, SweepSpec};
 use gramwise_search::Command;
 use gramwise_store::Journal;
-use gramwise_trust::{Access, Authority, Door, Guard};
+use gramwise_trust::{Access, Authority, Door, Guard, KEEP_ALIVE};
 use gramwise_wire::LARGEST_MESSAGE;
 use gramwise_wire::v1::sweeps_server::SweepsServer;
 use gramwise_wire::v1::trust_server::TrustServer;
@@ -41,8 +41,6 @@ use refusals::Refusals;
 /// How long calls in flight may take when the coordinator stops. Streams that a peer holds open would make tonic
 /// wait for ever.
 const DRAIN: Duration = Duration::from_secs(5);
-/// A connection that stands open is looked after so often, and given up when nothing comes back for so long.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// Calls of one connection at once. A worker has one for each trial's output and two of its own.
 const CALLS: usize = 64;
 /// Bytes of a call's headers.

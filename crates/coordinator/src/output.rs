@@ -11,8 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gramwise_model::AttemptId;
 
-use crate::service::folder_of;
-
 /// Bytes of one file of a stream.
 const LONG: u64 = 8 << 20;
 /// Bytes that a worker hands over at once at most.
@@ -42,7 +40,7 @@ impl Outputs {
         offset: u64,
         bytes: &[u8],
     ) -> io::Result<u64> {
-        let folder = folder_of(&self.files, attempt);
+        let folder = self.files.join(attempt.folder());
         let path = folder.join(name);
         let mut through = self.through.lock().unwrap_or_else(PoisonError::into_inner);
         let length = || path.metadata().map_or(0, |found| found.len());

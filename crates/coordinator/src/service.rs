@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gramwise_carbon::CarbonFactors;
 use gramwise_model::work::{Card, Host};
-use gramwise_model::{AttemptId, SweepId, SweepSpec, WorkerId};
+use gramwise_model::{SweepId, SweepSpec, WorkerId};
 use gramwise_search::{Command, Refused};
 use gramwise_trust::{Access, Authority, Principal};
 use gramwise_wire::convert::{
@@ -239,12 +239,4 @@ impl From<Error> for Status {
             }
         }
     }
-}
-
-/// An attempt's folder in the files of a coordinator: where `gramwise logs` looks.
-pub(crate) fn folder_of(files: &std::path::Path, id: AttemptId) -> std::path::PathBuf {
-    files
-        .join(format!("sweep-{}", id.sweep))
-        .join(format!("trial-{}", id.trial))
-        .join(format!("attempt-{}", id.number))
 }

@@ -1,6 +1,7 @@
 //! Names of things. Each is its own type, so that a trial's number cannot be handed in as an attempt's.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,15 @@ pub struct AttemptId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WorkerId(pub String);
+
+impl AttemptId {
+    /// Its folder among the files of a worker, and among what a coordinator keeps of trials.
+    pub fn folder(&self) -> PathBuf {
+        [format!("sweep-{}", self.sweep), format!("trial-{}", self.trial), format!("attempt-{}", self.number)]
+            .iter()
+            .collect()
+    }
+}
 
 impl fmt::Display for SweepId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

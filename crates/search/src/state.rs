@@ -402,12 +402,24 @@ impl Trial {
         self.curve.at_or_before(step)
     }
 
+    /// How many of its attempts failed.
+    pub(crate) fn failures(&self) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.has_failed()).count()
+    }
+
     /// Is it on a worker?
     pub fn is_live(&self) -> bool {
         match self.phase {
             Phase::Running | Phase::Stopping(_) => true,
             Phase::Waiting | Phase::Paused | Phase::Completed | Phase::Pruned | Phase::Failed { .. } => false,
         }
+    }
+}
+
+impl Attempt {
+    /// Did it end by a failure?
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Failed { .. }))
     }
 }
 

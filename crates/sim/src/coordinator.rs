@@ -4,8 +4,7 @@ use gramwise_model::rows::Account;
 use gramwise_model::work::{Instruction, Report};
 use gramwise_model::{AttemptId, SweepId, Timestamp, WorkerId};
 use gramwise_search::{
-    Command, Dismissal, Effect, Fact, Refused, State, SweepPhase, apply, assigned, audit, decide, effect,
-    instructions,
+    Command, Dismissal, Fact, Refused, State, SweepPhase, apply, assigned, audit, decide, instructions,
 };
 
 use crate::network::{Answer, Process};
@@ -44,7 +43,6 @@ pub(crate) struct Coordinator {
     pub(crate) state: State,
     pub(crate) disk: Vec<Fact>,
     pending: Vec<Fact>,
-    effects: Vec<Effect>,
     replies: Vec<(Reply, Process)>,
     promises: Vec<Promise>,
     planted: Option<Planted>,
@@ -63,7 +61,6 @@ impl Coordinator {
             state: State::default(),
             disk: Vec::new(),
             pending: Vec::new(),
-            effects: Vec::new(),
             replies: Vec::new(),
             promises: Vec::new(),
             planted,
@@ -87,7 +84,6 @@ impl Coordinator {
         };
         self.plant(command, &mut facts);
         for fact in facts {
-            self.effects.extend(effect(&self.state, &fact));
             apply(&mut self.state, &fact);
             self.pending.push(fact);
         }
@@ -202,7 +198,6 @@ impl Coordinator {
         }
         self.state = replayed;
         self.pending.clear();
-        self.effects.clear();
         self.replies.clear();
         self.restarts += 1;
         // No clock of a new process is behind the journal's last moment.

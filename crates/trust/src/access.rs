@@ -148,6 +148,11 @@ impl Access {
 
     /// What the list says now.
     pub fn known(&self) -> Known {
+        self.look(Known::clone)
+    }
+
+    /// Looks at the list as it is now.
+    fn look<T>(&self, at: impl FnOnce(&Known) -> T) -> T {
         let mut read = self.0.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(folder) = &self.0.folder {
             let now = look(&folder.join(LIST));
@@ -158,16 +163,13 @@ impl Access {
                 *read = (now, known);
             }
         }
-        read.1.clone()
+        at(&read.1)
     }
 
     /// Is a token on the list, with its secret?
     pub fn knows(&self, token: &Token) -> bool {
-        let known = self.known();
-        known
-            .tokens
-            .iter()
-            .any(|row| row.id == token.id && row.sha256 == hex(&token.digest()) && !row.revoked)
+        let is_it = |row: &TokenRow| row.id == token.id && row.sha256 == hex(&token.digest()) && !row.revoked;
+        self.look(|known| known.tokens.iter().any(is_it))
     }
 
     /// Puts a token on the list; `lasts` from now.
@@ -214,17 +216,43 @@ impl Access {
         certificate: Option<Fingerprint>,
         encrypted: bool,
     ) -> Result<Principal, Refused> {
-        let known = self.known();
+        self.look(|known| known.admit(door, token, certificate, encrypted))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) -> Result<(), Error> {
+        let Some(folder) = &self.0.folder else {
+            change(&mut self.0.read.lock().unwrap_or_else(PoisonError::into_inner).1);
+            return Ok(());
+        };
+        let path = folder.join("access.lock");
+        let failed = |source: std::io::Error| Error::File { path: path.clone(), source };
+        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        let mut known = read(folder)?;
+        change(&mut known);
+        let text = serde_json::to_string_pretty(&known).expect("a list of texts is JSON");
+        file::write(&folder.join(LIST), &text)
+    }
+}
+
+impl Known {
+    fn admit(
+        &self,
+        door: Door,
+        token: Option<&str>,
+        certificate: Option<Fingerprint>,
+        encrypted: bool,
+    ) -> Result<Principal, Refused> {
         if let (Door::Work, true) = (door, encrypted) {
             let shown = certificate.ok_or(Refused::NoCertificate)?.to_string();
-            let worker = known.workers.iter().find(|row| row.sha256 == shown && !row.revoked);
+            let worker = self.workers.iter().find(|row| row.sha256 == shown && !row.revoked);
             let worker = worker.ok_or(Refused::WorkerRevoked)?;
             let (token, name) = (worker.token.clone(), worker.name.clone());
             return Ok(Principal { role: Role::Worker, token, worker: Some(name) });
         }
         let shown = Token::parse(token.ok_or(Refused::Nothing)?).map_err(|_| Refused::Unknown)?;
         // The name is public; the secret is compared by its digest, all of it.
-        let row = known.tokens.iter().find(|row| row.id == shown.id).ok_or(Refused::Unknown)?;
+        let row = self.tokens.iter().find(|row| row.id == shown.id).ok_or(Refused::Unknown)?;
         let expected: [u8; 32] = unhex(&row.sha256).ok_or(Refused::Unknown)?;
         if !is_same(&expected, &shown.digest()) || row.role != shown.role {
             return Err(Refused::Unknown);
@@ -243,21 +271,6 @@ impl Access {
             return Err(Refused::Role(row.role, wanted));
         }
         Ok(Principal { role: row.role, token: row.id.clone(), worker: None })
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Known)) -> Result<(), Error> {
-        let Some(folder) = &self.0.folder else {
-            change(&mut self.0.read.lock().unwrap_or_else(PoisonError::into_inner).1);
-            return Ok(());
-        };
-        let path = folder.join("access.lock");
-        let failed = |source: std::io::Error| Error::File { path: path.clone(), source };
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
-        let mut known = read(folder)?;
-        change(&mut known);
-        let text = serde_json::to_string_pretty(&known).expect("a list of texts is JSON");
-        file::write(&folder.join(LIST), &text)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::pinned::Pinned;
 use crate::token::Token;
 
 /// A connection that stands open is looked after so often, and given up when nothing comes back for so long.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+pub const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// A host that does not answer is given up after this time.
 const CONNECT: Duration = Duration::from_secs(5);
 

@@ -1,12 +1,13 @@
 //! What a user hands to whoever is to speak to a coordinator: one line of text, in a file.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::Error;
 use crate::authority::{Fingerprint, hex, sha256, unhex};
+use crate::{Error, file};
 
 /// What whoever holds a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -89,6 +90,15 @@ impl Token {
         let Self { role, id, secret, authority } = self;
         let known = format!("gramwise-{}-{id}-{}", role.name(), hex(secret));
         authority.as_ref().map_or(known.clone(), |authority| format!("{known}-{authority}"))
+    }
+
+    /// Writes it into a file for its user alone, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| Error::File { path: folder.to_owned(), source })?;
+        }
+        file::write(path, &(self.secret() + "\n"))
     }
 
     /// What is kept of it by who is to recognise it.

@@ -29,6 +29,31 @@ impl Allocation {
             gpus: visible(&inventory.gpus, variable("CUDA_VISIBLE_DEVICES").as_deref()),
         }
     }
+
+    /// Trials at once: as many as are `wanted`, else as there are GPUs for them; without any, as CPU cores.
+    pub(crate) fn slots(&self, wanted: Option<u32>) -> usize {
+        let by_default =
+            if self.gpus.is_empty() { usize::try_from(self.cpus).unwrap_or(1) } else { self.gpus.len() };
+        wanted.map_or(by_default, |slots| usize::try_from(slots).unwrap_or(1)).max(1)
+    }
+
+    /// How many trials fit beside each other that need so many cores and so much memory each.
+    pub(crate) fn room(&self, (cpus, memory): (u32, u64)) -> usize {
+        let fits = |there_is: u64, each: u64| {
+            there_is.checked_div(each).map_or(usize::MAX, |fits| usize::try_from(fits).unwrap_or(usize::MAX))
+        };
+        fits(self.cpus.into(), cpus.into()).min(fits(self.memory, memory))
+    }
+}
+
+/// The host in one line, for people.
+pub(crate) fn described(inventory: &Inventory) -> String {
+    let gpus = match inventory.gpus.as_slice() {
+        [] => "no GPU".to_owned(),
+        [gpu] => gpu.name.clone(),
+        [gpu, ..] => format!("{} x {}", inventory.gpus.len(), gpu.name),
+    };
+    format!("{}: {} x {}, {gpus}", inventory.hostname, inventory.cpus, inventory.cpu_model)
 }
 
 /// The cards that a list lets be seen: those before the first entry that is none. Other makers' cards are not in it.

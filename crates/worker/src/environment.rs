@@ -21,12 +21,8 @@ pub(crate) struct Files {
 impl Files {
     /// The folders of an attempt: `<files>/sweep-1/trial-2/checkpoint` and `.../attempt-1`.
     pub(crate) fn of(root: &Path, id: AttemptId) -> Self {
-        let trial = root.join(format!("sweep-{}", id.sweep)).join(format!("trial-{}", id.trial));
-        Self {
-            checkpoint: trial.join("checkpoint"),
-            folder: trial.join(format!("attempt-{}", id.number)),
-            socket: Self::socket(id),
-        }
+        let folder = root.join(id.folder());
+        Self { checkpoint: folder.with_file_name("checkpoint"), folder, socket: Self::socket(id) }
     }
 
     /// The socket of a trial that this process starts.

@@ -9,10 +9,10 @@ use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
 use gramwise_wire::convert::report_to_wire;
 use tonic::Code;
 
+use crate::calls::{RETRY, is_transient};
 use crate::environment::Files;
 use crate::journal::{Earlier, Record};
 use crate::outbox::HostTotals;
-use crate::session::{RETRY, is_transient};
 use crate::shim::Exit;
 use crate::supervise::{self, SHIM_SLACK};
 use crate::{Client, Options};

@@ -6,7 +6,7 @@ use gramwise_trust::{Address, BadAddress, Fingerprint, Peer, Token, WorkerIdenti
 use gramwise_wire::v1::JoinRequest;
 use gramwise_wire::v1::trust_client::TrustClient;
 
-use crate::session::{RETRY, is_transient};
+use crate::calls::{RETRY, is_transient};
 
 /// Why a machine is not a worker.
 #[derive(Debug, thiserror::Error)]

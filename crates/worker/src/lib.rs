@@ -6,6 +6,7 @@
 
 mod allocation;
 pub mod attend;
+mod calls;
 mod cgroup;
 mod command;
 mod environment;

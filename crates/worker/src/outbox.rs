@@ -158,7 +158,7 @@ impl Outbox {
     }
 
     /// What is to be on disk before the last report leaves.
-    pub(crate) fn record(&self, host: &str, left: Handover) -> Record {
+    pub(crate) fn record(&self, host: &str, left: Handover, (is_set_up, request): (bool, u64)) -> Record {
         let open = self.attempts.iter().map(|(consumer, untold)| (*consumer, untold.attempt));
         let settled = self.settled.iter().map(|(consumer, (attempt, _))| (*consumer, *attempt));
         Record {
@@ -168,8 +168,8 @@ impl Outbox {
             attempts: open.chain(settled).collect(),
             steps: self.attempts.iter().map(|(consumer, untold)| (*consumer, untold.safe)).collect(),
             setup: self.setup,
-            is_set_up: false,
-            request: 0,
+            is_set_up,
+            request,
             before: self.before.clone(),
             left,
         }

@@ -11,8 +11,8 @@ use gramwise_wire::v1::output_request::Stream;
 use tokio::sync::watch;
 
 use crate::Client;
+use crate::calls::is_transient;
 use crate::environment::Files;
-use crate::session::is_transient;
 
 /// How often a growing file is looked at.
 const LOOK: Duration = Duration::from_secs(1);

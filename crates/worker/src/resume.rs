@@ -8,11 +8,11 @@ use gramwise_meter::{Adopted, ConsumerId, HostSnapshot, MeterHandle};
 use gramwise_wire::convert::report_to_wire;
 use tonic::Code;
 
+use crate::calls::{RETRY, is_transient};
 use crate::environment::Files;
 use crate::farewell;
 use crate::journal::{Earlier, Held, Journal, Record};
 use crate::outbox::Outbox;
-use crate::session::{RETRY, is_transient};
 use crate::shim::Orphan;
 use crate::supervise;
 use crate::{Client, Options};

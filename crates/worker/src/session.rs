@@ -18,14 +18,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::allocation::Allocation;
+use crate::allocation::{Allocation, described};
+use crate::calls::{self, RETRY, is_transient};
 use crate::cgroup;
 use crate::environment::Files;
 use crate::journal::{Held, Journal, Record};
 use crate::outbox::Outbox;
 use crate::place::place;
 use crate::resume;
-use crate::shim::Orphan;
+use crate::shim::{Orphan, boot_ms};
 use crate::supervise::{self, News, Surroundings, Wish};
 use crate::{Client, Options, output};
 
@@ -35,8 +36,6 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const GOODBYE: Duration = Duration::from_secs(5);
 /// News are gathered this long before they are told, so that fast trials do not make a report for each step.
 const GATHER: Duration = Duration::from_millis(10);
-/// The pause before a call that found nobody is tried again.
-pub(crate) const RETRY: Duration = Duration::from_millis(500);
 /// News waiting at most; a trial that reports faster waits for the session.
 const NEWS: usize = 256;
 
@@ -185,7 +184,7 @@ pub async fn run(
     };
     let (events, mut inbox) = mpsc::channel(NEWS);
     let allocation = Allocation::of(meter.inventory(), |name| std::env::var(name).ok());
-    let slots = slots(&options, &allocation);
+    let slots = allocation.slots(options.slots);
     let drain = options.drain.clone();
     let mut session = Session {
         options: Arc::new(options),
@@ -252,30 +251,13 @@ pub async fn run(
     session.failure.map_or(Ok(session.over), Err)
 }
 
-/// As many trials at once as there are GPUs for them; without any, as CPU cores.
-fn slots(options: &Options, allocation: &Allocation) -> usize {
-    let by_default = if allocation.gpus.is_empty() {
-        usize::try_from(allocation.cpus).unwrap_or(1)
-    } else {
-        allocation.gpus.len()
-    };
-    options.slots.map_or(by_default, |slots| usize::try_from(slots).unwrap_or(1)).max(1)
-}
-
-/// How many trials that need so much of something fit beside each other.
-fn fits(there_is: u64, each: u64) -> usize {
-    there_is.checked_div(each).map_or(usize::MAX, |fits| usize::try_from(fits).unwrap_or(usize::MAX))
-}
-
 impl Session {
     /// Asks for one trial if there is room for it. An attempt holds its slot and its GPUs until its end is acknowledged: the
     /// coordinator must never see one GPU with two holders.
     fn ask(&mut self) {
         let inventory = self.meter.inventory();
-        let (cpus, memory) = self.needs;
         let allocation = &self.allocation;
-        let room = self.slots.min(fits(allocation.cpus.into(), cpus.into()));
-        let room = room.min(fits(allocation.memory, memory)).max(1);
+        let room = self.slots.min(allocation.room(self.needs)).max(1);
         if self.asking || self.stage != Stage::Working || self.outbox.len() >= room {
             return;
         }
@@ -304,17 +286,7 @@ impl Session {
         };
         let (mut client, events) = (self.client.clone(), self.events.clone());
         self.tasks.spawn(async move {
-            let answer = loop {
-                match client.lease(question.clone()).await {
-                    Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
-                    Err(status) => break Err(status),
-                    // Asked again with the same number: an assignment that got lost on the way comes again.
-                    Ok(reply) => match reply.into_inner().answer {
-                        Some(Answer::Wait(false)) | None => {}
-                        Some(answer) => break Ok(answer),
-                    },
-                }
-            };
+            let answer = calls::lease(&mut client, &question).await;
             let _ = events.send(Event::Leased(Box::new(answer))).await;
         });
     }
@@ -409,7 +381,7 @@ impl Session {
         let held = Held {
             consumer,
             socket: Files::socket(assignment.attempt),
-            taken_ms: u64::try_from(gramwise_meter::boot_time().as_millis()).unwrap_or(u64::MAX),
+            taken_ms: boot_ms(),
             assignment: assignment.clone(),
         };
         if let Err(error) = self.journal.lock().map_or(Ok(()), |journal| journal.hold(&held)) {
@@ -636,11 +608,8 @@ impl Session {
 
     /// What the next life is to know.
     fn record(&self, left: Handover) -> Record {
-        Record {
-            is_set_up: matches!(self.setup, Setup::Done),
-            request: self.request,
-            ..self.outbox.record(&self.meter.inventory().hostname, left)
-        }
+        let is_set_up = matches!(self.setup, Setup::Done);
+        self.outbox.record(&self.meter.inventory().hostname, left, (is_set_up, self.request))
     }
 
     async fn snapshot(&self) -> Result<HostSnapshot, Error> {
@@ -651,21 +620,6 @@ impl Session {
         self.consumers += 1;
         ConsumerId(self.consumers)
     }
-}
-
-/// Can the same call succeed later? What a coordinator says itself is final; all else is the way to it, or its death.
-pub(crate) fn is_transient(status: &tonic::Status) -> bool {
-    !matches!(
-        status.code(),
-        Code::InvalidArgument
-            | Code::NotFound
-            | Code::Aborted
-            | Code::FailedPrecondition
-            | Code::OutOfRange
-            | Code::Unimplemented
-            | Code::Unauthenticated
-            | Code::PermissionDenied
-    )
 }
 
 fn refused(status: &tonic::Status) -> Error {
@@ -692,14 +646,4 @@ fn surroundings(options: &Options, meter: MeterHandle) -> Surroundings<'_> {
         orphaned: options.orphaned,
         meter,
     }
-}
-
-/// The host in one line, for people.
-fn described(inventory: &gramwise_meter::Inventory) -> String {
-    let gpus = match inventory.gpus.as_slice() {
-        [] => "no GPU".to_owned(),
-        [gpu] => gpu.name.clone(),
-        [gpu, ..] => format!("{} x {}", inventory.gpus.len(), gpu.name),
-    };
-    format!("{}: {} x {}, {gpus}", inventory.hostname, inventory.cpus, inventory.cpu_model)
 }

@@ -59,6 +59,13 @@ pub(crate) struct Orphan {
     pub(crate) cgroup: Option<PathBuf>,
 }
 
+impl Orphan {
+    /// Is it still there?
+    pub(crate) fn runs(&self) -> bool {
+        started(self.process) == Some(self.started)
+    }
+}
+
 /// Where that is, beside the file of how a trial ended.
 pub(crate) fn orphan_file(exit: &Path) -> PathBuf {
     exit.with_file_name("shim.json")
@@ -235,7 +242,8 @@ fn attend(child: Pid, arguments: &Arguments, cgroup: Option<&Cgroup>) -> io::Res
     })
 }
 
-fn boot_ms() -> u64 {
+/// Now, in milliseconds on the boot clock.
+pub(crate) fn boot_ms() -> u64 {
     u64::try_from(gramwise_meter::boot_time().as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -20,9 +20,8 @@ use crate::cgroup::Cgroup;
 use crate::command::{expand, json};
 use crate::environment::{Files, variables};
 use crate::journal::Held;
-use crate::processes::started;
 use crate::reports::Reports;
-use crate::shim::{Arguments, Exit, Orphan, fifo, orphan_file};
+use crate::shim::{Arguments, Exit, Orphan, boot_ms, fifo, orphan_file};
 use crate::socket::Socket;
 use crate::tail::Reported;
 
@@ -69,7 +68,7 @@ enum Shim {
     /// Started here; one byte on its pipe is the word to stop.
     Own(Child, Option<ChildStdin>),
     /// Started by an earlier life of this worker. While the other end of its FIFO is held, it knows that somebody cares.
-    Adopted(Orphan, Option<File>),
+    Adopted(Option<Orphan>, Option<File>),
 }
 
 /// A process behind its shim.
@@ -113,7 +112,7 @@ pub(crate) async fn attempt(
 /// The shim of an attempt that an earlier life of this worker started, if it still runs.
 pub(crate) fn orphan(files: &Files) -> Option<Orphan> {
     let orphan: Orphan = serde_json::from_slice(&std::fs::read(orphan_file(&files.exit())).ok()?).ok()?;
-    (started(orphan.process) == Some(orphan.started)).then_some(orphan)
+    orphan.runs().then_some(orphan)
 }
 
 /// Goes on with an attempt that an earlier life started, whose window the meter holds open. One that ended meanwhile is told as it ended.
@@ -135,10 +134,8 @@ pub(crate) async fn adopt(
         let socket = Socket::open(&files.socket).ok();
         let cgroup = orphan.as_ref().and_then(|orphan| orphan.cgroup.clone()).map(Cgroup::at);
         let word = if orphan.is_some() { held_fifo(&files).await } else { None };
-        let gone = Orphan { process: 0, started: 0, cgroup: None };
-        let shim = Shim::Adopted(orphan.unwrap_or(gone), word);
-        let running = Running { shim, files, cgroup, is_over: false };
-        let since = gramwise_meter::boot_time().saturating_sub(Duration::from_millis(held.taken_ms));
+        let running = Running { shim: Shim::Adopted(orphan, word), files, cgroup, is_over: false };
+        let since = Duration::from_millis(boot_ms().saturating_sub(held.taken_ms));
         let left = assignment.plan.timeout.map(|timeout| timeout.saturating_sub(since));
         let deadline = left.map(|left| Instant::now() + left);
         watch_over((running, socket), (assignment, deadline), surroundings.grace, wish, news).await
@@ -364,8 +361,8 @@ impl Running {
                 ended.map_err(|error| format!("cannot wait for the trial: {error}"))?.to_string()
             }
             // Not a child of this process: nobody tells.
-            Shim::Adopted(Orphan { process, started: since, .. }, _) => {
-                while started(*process) == Some(*since) {
+            Shim::Adopted(orphan, _) => {
+                while orphan.as_ref().is_some_and(Orphan::runs) {
                     tokio::time::sleep(POLL).await;
                 }
                 "of an earlier life of this worker".to_owned()

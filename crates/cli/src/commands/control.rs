@@ -10,7 +10,7 @@ use gramwise_wire::v1::{ControlRequest, DrainRequest, EnqueueRequest, SubmitRequ
 use super::{check, client, run, runtime};
 use crate::args::{Common, EnqueueArgs};
 use crate::exit::{Exit, Failure};
-use crate::output::print;
+use crate::output::{print, say};
 
 /// Hands a sweep over; prints its number.
 pub(super) fn submit(common: &Common, file: &Path) -> anyhow::Result<Exit> {
@@ -20,7 +20,7 @@ pub(super) fn submit(common: &Common, file: &Path) -> anyhow::Result<Exit> {
         let mut client = client::sweeps(common).await?;
         let asked = SubmitRequest { yaml, by: run::whoami() };
         let sweep = client.submit(asked).await.map_err(|status| client::refused(&status))?.into_inner().sweep;
-        print(format!("{sweep}\n").as_bytes())?;
+        print(format!("{sweep}\n"))?;
         let address = client::address(common)?;
         say(common, &format!("sweep {sweep} is submitted; `gramwise status {sweep} --watch --coordinator {address}` shows it"));
         Ok(Exit::Success)
@@ -53,7 +53,7 @@ pub(super) fn enqueue(common: &Common, args: &EnqueueArgs) -> anyhow::Result<Exi
         let asked = EnqueueRequest { sweep: args.sweep, config: config_to_wire(&config), by: run::whoami() };
         let trial =
             client.enqueue(asked).await.map_err(|status| client::refused(&status))?.into_inner().trial;
-        print(format!("{trial}\n").as_bytes())?;
+        print(format!("{trial}\n"))?;
         say(common, &format!("trial {trial} of sweep {} is the next to be run", args.sweep));
         Ok(Exit::Success)
     })
@@ -84,14 +84,8 @@ pub(super) fn drain(common: &Common, worker: &str) -> anyhow::Result<Exit> {
         let asked = DrainRequest { worker: worker.to_owned() };
         let drained =
             client.drain(asked).await.map_err(|status| client::refused(&status))?.into_inner().workers;
-        print((drained.join("\n") + "\n").as_bytes())?;
+        print(drained.join("\n") + "\n")?;
         say(common, "what they run is finished, and then they end");
         Ok(Exit::Success)
     })
-}
-
-fn say(common: &Common, text: &str) {
-    if !common.quiet {
-        eprintln!("{text}");
-    }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gramwise_coordinator::Answers;
-use gramwise_model::TrialId;
 use gramwise_model::rows::{AttemptRow, SweepRecord, SweepState};
+use gramwise_model::{AttemptId, TrialId};
 use gramwise_report as answers;
 use gramwise_report::{HistoryQuery, Terminal};
 use gramwise_store::Reader;
@@ -37,7 +37,9 @@ impl From<String> for Said {
 /// Answers a question, once or until what it is about is over.
 pub(super) fn query(common: &Common, query: Query) -> anyhow::Result<Exit> {
     if common.coordinator.is_some() {
-        return super::runtime()?.block_on(remote(common, query));
+        let runtime = super::runtime()?;
+        let mut client = runtime.block_on(client::sweeps(common))?;
+        return repeated(query, |query| runtime.block_on(said_afar(&mut client, query)));
     }
     let path = database::path(common)?;
     repeated(query, |query| said(&path, query, terminal()))
@@ -76,32 +78,25 @@ fn goes_on(query: &mut Query, said: &Said) -> bool {
     }
 }
 
-async fn remote(common: &Common, mut query: Query) -> anyhow::Result<Exit> {
-    let mut client = client::sweeps(common).await?;
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    loop {
-        let mut words = words.clone();
-        if let Query::Logs { skip, .. } = &query {
-            words.extend(["--skip".to_owned(), skip.to_string()]);
-        }
-        let Terminal { width, colour } = terminal();
-        let width = u32::try_from(width).unwrap_or(u32::MAX);
-        let answer = client.answer(Question { words, width, colour }).await;
-        let mut parts = answer.map_err(|status| client::refused(&status))?.into_inner();
-        let mut said = Said { text: Vec::new(), more: false };
-        while let Some(part) = parts.message().await.map_err(|status| client::refused(&status))? {
-            said.text.extend(part.text);
-            said.more = part.more;
-            if part.exit != 0 {
-                return Err(Failure::error(exit::named(part.exit), part.error));
-            }
-        }
-        show(&query, &said)?;
-        if !goes_on(&mut query, &said) {
-            return Ok(Exit::Success);
-        }
-        tokio::time::sleep(LOOK).await;
+/// What a coordinator answers to the words of this command.
+async fn said_afar(client: &mut client::Sweeps, query: &Query) -> anyhow::Result<Said> {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    if let Query::Logs { skip, .. } = query {
+        words.extend(["--skip".to_owned(), skip.to_string()]);
     }
+    let Terminal { width, colour } = terminal();
+    let width = u32::try_from(width).unwrap_or(u32::MAX);
+    let answer = client.answer(Question { words, width, colour }).await;
+    let mut parts = answer.map_err(|status| client::refused(&status))?.into_inner();
+    let mut said = Said { text: Vec::new(), more: false };
+    while let Some(part) = parts.message().await.map_err(|status| client::refused(&status))? {
+        said.text.extend(part.text);
+        said.more = part.more;
+        if part.exit != 0 {
+            return Err(Failure::error(exit::named(part.exit), part.error));
+        }
+    }
+    Ok(said)
 }
 
 /// Answers others' questions from a database.
@@ -195,11 +190,8 @@ fn logs(
     let id = TrialId(trial.trial);
     let chosen = chosen(record, id, attempt)?;
     let name = if stderr { "stderr.log" } else { "stdout.log" };
-    let path = database::files(database)?
-        .join(format!("sweep-{}", record.sweep.id))
-        .join(format!("trial-{id}"))
-        .join(format!("attempt-{}", chosen.number))
-        .join(name);
+    let attempt = AttemptId { sweep: record.sweep.id, trial: id, number: chosen.number };
+    let path = database::files(database)?.join(attempt.folder()).join(name);
     let more = chosen.outcome.is_none();
     // A long stream is continued in a new file.
     let earlier = std::fs::read(path.with_extension("log.1")).unwrap_or_default();

@@ -22,7 +22,7 @@ use super::{check, doctor, grid, report, runtime};
 use crate::args::{Common, RunArgs};
 use crate::database;
 use crate::exit::{Exit, Failure};
-use crate::output::{print, terminal};
+use crate::output::{print, say, terminal};
 use crate::progress::Progress;
 
 /// Runs a sweep to its end, or until Ctrl-C; then the same command resumes it.
@@ -81,9 +81,16 @@ impl Work<'_> {
         let coordinator = Coordinator::start(journal, listener, options)?;
         let sweep = match self.resumed {
             Some(sweep) => sweep,
-            None => self.submit(&coordinator).await?,
+            None => match self.submit(&coordinator).await {
+                Ok(sweep) => sweep,
+                Err(error) => {
+                    // Why it stopped says more than that it did.
+                    coordinator.stop().await?;
+                    return Err(error);
+                }
+            },
         };
-        self.say(&self.opening(sweep));
+        say(self.common, &self.opening(sweep));
         let interrupt = CancellationToken::new();
         let watching = tokio::spawn(interrupted(interrupt.clone()));
         let options = Options {
@@ -114,10 +121,13 @@ impl Work<'_> {
             return Err(Failure::error(failed_as(&error), format!("{error}")));
         }
         if was_interrupted && record.sweep.state != SweepState::Ended {
-            self.say(&format!(
-                "interrupted: {} trials are in the database; the same command resumes sweep {sweep}",
-                record.trials.len()
-            ));
+            say(
+                self.common,
+                &format!(
+                    "interrupted: {} trials are in the database; the same command resumes sweep {sweep}",
+                    record.trials.len()
+                ),
+            );
             return Ok(Exit::Interrupted);
         }
         print(report::rendered(&record, self.args.output.form, terminal())?)?;
@@ -146,12 +156,6 @@ impl Work<'_> {
             "sweep {sweep} ({name}) {does}; database {}; Ctrl-C stops it, the same command resumes it",
             self.path.display()
         )
-    }
-
-    fn say(&self, text: &str) {
-        if !self.common.quiet {
-            eprintln!("{text}");
-        }
     }
 }
 

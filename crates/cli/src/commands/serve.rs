@@ -10,6 +10,7 @@ use super::{grid, query, run, runtime, token as tokens};
 use crate::args::{Common, ServeArgs};
 use crate::database;
 use crate::exit::{Exit, Failure};
+use crate::output::say;
 use crate::token;
 
 /// Serves until it is told to end. Sweeps that have not ended are taken up again, and workers that still run them go on.
@@ -44,11 +45,9 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
         };
         let coordinator = Coordinator::start(journal, listener, options)?;
         let address = coordinator.address();
-        if !common.quiet {
-            let how = if is_encrypted { "encrypted" } else { "this machine only" };
-            eprintln!("serving {} on {address} ({how}); Ctrl-C ends it, and what runs goes on", path.display());
-            eprintln!("hint: `gramwise worker --coordinator {address}` runs trials, `gramwise submit FILE --coordinator {address}` hands a sweep over");
-        }
+        let how = if is_encrypted { "encrypted" } else { "this machine only" };
+        say(common, &format!("serving {} on {address} ({how}); Ctrl-C ends it, and what runs goes on", path.display()));
+        say(common, &format!("hint: `gramwise worker --coordinator {address}` runs trials, `gramwise submit FILE --coordinator {address}` hands a sweep over"));
         let interrupt = CancellationToken::new();
         let watching = tokio::spawn(run::interrupted(interrupt.clone()));
         tokio::select! {
@@ -57,9 +56,7 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
         }
         watching.abort();
         coordinator.stop().await.context("the coordinator ended")?;
-        if !common.quiet {
-            eprintln!("ended; what runs goes on, and `gramwise serve` takes it up again");
-        }
+        say(common, "ended; what runs goes on, and `gramwise serve` takes it up again");
         Ok(Exit::Success)
     })
 }

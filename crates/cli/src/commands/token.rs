@@ -1,9 +1,7 @@
 //! `gramwise token`: who is let in by the coordinator of this machine, also while it runs.
 
-use std::time::Duration;
-
 use gramwise_report::{Align, table};
-use gramwise_trust::{Access, Authority, Role, Token};
+use gramwise_trust::{Access, Authority, Role};
 
 use crate::args::{Common, TokenCommand};
 use crate::exit::{Exit, Failure};
@@ -17,9 +15,9 @@ pub(super) fn tokens(common: &Common, command: &TokenCommand) -> anyhow::Result<
     let access = token::access(common, authority)?;
     match command {
         TokenCommand::Create { role, expires } => {
-            print(created(&access, (*role).into(), authority, *expires)?.as_bytes())?;
+            print(token::made(&access, (*role).into(), authority, *expires)?.secret() + "\n")?;
         }
-        TokenCommand::Ls => print(listed(&access).as_bytes())?,
+        TokenCommand::Ls => print(listed(&access))?,
         TokenCommand::Revoke { id } => {
             if access.revoke(id)? == 0 {
                 return Err(Failure::error(
@@ -30,18 +28,6 @@ pub(super) fn tokens(common: &Common, command: &TokenCommand) -> anyhow::Result<
         }
     }
     Ok(Exit::Success)
-}
-
-/// A new token as a line.
-fn created(
-    access: &Access,
-    role: Role,
-    authority: Option<gramwise_trust::Fingerprint>,
-    expires: Option<Duration>,
-) -> anyhow::Result<String> {
-    let token = Token::random(role, authority)?;
-    access.add(&token, expires)?;
-    Ok(token.secret() + "\n")
 }
 
 fn listed(access: &Access) -> String {
@@ -69,7 +55,7 @@ pub(super) fn init(common: &Common, port: u16) -> anyhow::Result<Exit> {
     for role in [Role::Worker, Role::Client] {
         let path = folder.join(format!("{}.token", role.name()));
         if !path.exists() {
-            crate::private::write(&path, &created(&access, role, Some(authority), None)?)?;
+            token::write(&token::made(&access, role, Some(authority), None)?, &path)?;
         }
         paths.push(path);
     }

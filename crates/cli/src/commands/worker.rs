@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{client, doctor, run, runtime};
 use crate::args::{Common, WorkerArgs};
 use crate::exit::{Exit, Failure};
+use crate::output::say;
 use crate::token;
 
 /// The pause after a coordinator refused: it may be another one meanwhile.
@@ -31,16 +32,11 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
     let files = std::path::absolute(&files).context("cannot find the current directory")?;
     std::fs::create_dir_all(&files).with_context(|| format!("cannot create {}", files.display()))?;
     let (address, token) = (client::address(common)?, token::shown(common)?);
-    let say = |text: &str| {
-        if !common.quiet {
-            eprintln!("{text}");
-        }
-    };
     runtime()?.block_on(async {
         let (interrupt, drain) = (CancellationToken::new(), CancellationToken::new());
         let watching = tokio::spawn(run::interrupted(interrupt.clone()));
         let asked_to_drain = tokio::spawn(drained(drain.clone()));
-        say(&format!(
+        say(common, &format!(
             "a worker of {address}; files in {}; Ctrl-C ends it and its trials, SIGUSR1 lets them finish first",
             files.display()
         ));
@@ -73,11 +69,11 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
             };
             match Box::pin(gramwise_worker::run(options, meter, interrupt.clone())).await {
                 Ok(Over::Drained) => {
-                    say("taken out of service: nothing runs any more");
+                    say(common, "taken out of service: nothing runs any more");
                     break;
                 }
                 Ok(Over::Sweep) if interrupt.is_cancelled() => {}
-                Ok(Over::Sweep) => say("a sweep is over here; waiting for the next"),
+                Ok(Over::Sweep) => say(common, "a sweep is over here; waiting for the next"),
                 Err(error @ Error::Refused(_)) => {
                     eprintln!("warning: {error}; beginning anew");
                     tokio::time::sleep(PAUSE).await;

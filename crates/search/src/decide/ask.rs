@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use gramwise_model::rows::Outcome;
 use gramwise_model::work::Host;
 use gramwise_model::{AttemptId, Because, Timestamp, TrialId, WorkerId};
 use rand::RngExt;
@@ -116,10 +115,8 @@ fn is_rested(trial: &Trial, now: Timestamp) -> bool {
 
 /// The end of a trial's pause, if it failed last.
 fn rests_until(trial: &Trial) -> Option<Timestamp> {
-    let has_failed = |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Failed { .. }));
-    let failures = trial.attempts.iter().filter(|attempt| has_failed(&attempt.outcome)).count();
-    let last = trial.attempts.last().filter(|last| has_failed(&last.outcome))?;
-    Some(last.ended_at?.plus(failure::back_off(failures)))
+    let last = trial.attempts.last().filter(|last| last.has_failed())?;
+    Some(last.ended_at?.plus(failure::back_off(trial.failures())))
 }
 
 /// When the next trial has had its pause after a failure, if one has not: until then nothing but news changes an answer.

@@ -112,7 +112,7 @@ fn decide_attempt(
             (next, exclude) = after_failure(state, sweep, &seen, &end.message);
             outcome = Outcome::Failed { message: end.message.clone() };
             if let Some(why) = exclude {
-                facts.extend(exclude_host(state, sweep, worker_host(state, report), &why, now));
+                facts.extend(exclude_host(state, sweep, host_of(state, attempt), &why, now));
             }
         }
         facts.extend(over(told.attempt, (attempt.account, total), &outcome, next, now));
@@ -194,10 +194,6 @@ fn host_of<'a>(state: &'a State, attempt: &Attempt) -> &'a str {
     state.workers.get(&attempt.worker).map_or("", |worker| worker.host.name.as_str())
 }
 
-fn worker_host<'a>(state: &'a State, report: &Report) -> &'a str {
-    state.workers.get(&report.worker).map_or("", |worker| worker.host.name.as_str())
-}
-
 /// Leaves a host alone from here on.
 fn exclude_host(state: &State, sweep: &Sweep, host: &str, why: &str, now: Timestamp) -> Vec<Fact> {
     let mut facts = vec![Fact::HostExcluded { sweep: sweep.id, host: host.to_owned(), why: why.to_owned() }];
@@ -221,9 +217,7 @@ fn after_failure(state: &State, sweep: &Sweep, seen: &Trial, message: &str) -> (
             Some(format!("{} trials in a row failed on it: {first_line}", failure::IN_A_ROW)),
         );
     }
-    let is_failure = |attempt: &&Attempt| matches!(attempt.outcome, Some(Outcome::Failed { .. }));
-    let failures = seen.attempts.iter().filter(is_failure).count();
-    let again = remedy != Remedy::Give && failures < sweep.spec.retry.max as usize;
+    let again = remedy != Remedy::Give && seen.failures() < sweep.spec.retry.max as usize;
     (if again { Next::Wait } else { Next::Fail { message: message.to_owned() } }, None)
 }
 
@@ -234,8 +228,7 @@ fn all_fail_on(state: &State, sweep: &Sweep, (seen, host): (&Trial, &str)) -> bo
     let (mut here, elsewhere): (Vec<&Attempt>, Vec<&Attempt>) =
         ended.partition(|one| host_of(state, one) == host);
     here.sort_by_key(|attempt| std::cmp::Reverse(attempt.ended_at));
-    let failed = |attempt: &&&Attempt| matches!(attempt.outcome, Some(Outcome::Failed { .. }));
-    let in_a_row = 1 + here.iter().take_while(failed).count();
+    let in_a_row = 1 + here.iter().take_while(|attempt| attempt.has_failed()).count();
     let went_well =
         |attempt: &&Attempt| matches!(attempt.outcome, Some(Outcome::Finished | Outcome::Stopped));
     in_a_row >= failure::IN_A_ROW && elsewhere.iter().any(went_well)

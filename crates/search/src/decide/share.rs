@@ -17,16 +17,16 @@ const SETTLING: Duration = Duration::from_secs(5);
 
 /// Dismisses one worker of a sweep that has too many, if another has too few.
 pub(super) fn decide_share(state: &State, now: Timestamp) -> Vec<Fact> {
-    let mut open = state.sweeps.values().filter(|sweep| sweep.takes_trials());
-    if open.by_ref().nth(1).is_none() || now.since(state.shifted_at) < SETTLING {
+    let open: Vec<&Sweep> = state.sweeps.values().filter(|sweep| sweep.takes_trials()).collect();
+    if open.len() < 2 || now.since(state.shifted_at) < SETTLING {
         return Vec::new();
     }
     let on_its_way = |dismissal| dismissal == Some(Dismissal::Shared);
     if state.workers.values().any(|worker| !worker.gone && on_its_way(worker.dismissed)) {
         return Vec::new();
     }
-    let open = state.sweeps.values().filter(|sweep| sweep.takes_trials());
-    let counted: Vec<(&Sweep, usize)> = open.map(|sweep| (sweep, state.serving(sweep.id).count())).collect();
+    let counted: Vec<(&Sweep, usize)> =
+        open.into_iter().map(|sweep| (sweep, state.serving(sweep.id).count())).collect();
     // Has another sweep a better right to one of the workers of this one, and could it use it?
     let wants = |donor: &Sweep, has: usize, worker: &Worker| {
         counted.iter().any(|(other, count)| {

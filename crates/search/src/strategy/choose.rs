@@ -54,6 +54,18 @@ impl Look {
 }
 
 impl Strategy {
+    /// The same, without these trials: they are elsewhere, and what they taught stays.
+    #[must_use]
+    pub fn without(&self, trials: impl Iterator<Item = usize>) -> Self {
+        let mut other = self.clone();
+        for trial in trials {
+            if let Some(one) = other.trials.get_mut(trial) {
+                one.place = Place::Over;
+            }
+        }
+        other
+    }
+
     /// What to do next. `left` is the grams that trials may still burn, if that is known. Looks, and changes nothing:
     /// [`Strategy::launched`] makes it so.
     pub fn choose(&self, left: Option<f64>) -> Choice {

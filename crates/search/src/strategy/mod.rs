@@ -173,28 +173,6 @@ impl Strategy {
         self.trials.len() - 1
     }
 
-    /// Puts the trials' configurations back after the strategy was read, in their order.
-    pub(crate) fn share(&mut self, configs: impl Iterator<Item = Arc<Config>>) {
-        for (trial, config) in self.trials.iter_mut().zip(configs) {
-            trial.config = config;
-        }
-        for (trial, config) in self.earlier.iter_mut().zip(&self.earlier_configs) {
-            trial.config = config.clone();
-        }
-    }
-
-    /// The same, without these trials: they are elsewhere, and what they taught stays.
-    #[must_use]
-    pub fn without(&self, trials: impl Iterator<Item = usize>) -> Self {
-        let mut other = self.clone();
-        for trial in trials {
-            if let Some(one) = other.trials.get_mut(trial) {
-                one.place = Place::Over;
-            }
-        }
-        other
-    }
-
     /// A trial runs, to a rung at least, as a [`Choice`] or a [`Judgement`] said.
     pub fn launched(&mut self, trial: usize, Launch { to, price, warm, rate }: Launch) {
         let Some(one) = self.trials.get(trial) else { return };

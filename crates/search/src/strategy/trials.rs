@@ -65,6 +65,18 @@ pub(crate) struct Trial {
     pub(crate) feasible: bool,
 }
 
+impl super::Strategy {
+    /// Puts the trials' configurations back after the strategy was read, in their order.
+    pub(crate) fn share(&mut self, configs: impl Iterator<Item = Arc<Config>>) {
+        for (trial, config) in self.trials.iter_mut().zip(configs) {
+            trial.config = config;
+        }
+        for (trial, config) in self.earlier.iter_mut().zip(&self.earlier_configs) {
+            trial.config = config.clone();
+        }
+    }
+}
+
 impl Trial {
     /// A trial that did nothing yet.
     pub(crate) fn new(config: Arc<Config>, encoding: &Encoding, objectives: usize) -> Self {
