@@ -16,6 +16,7 @@ use gramwise_search::{
     fits_due, instructions, next_rested, recall,
 };
 use gramwise_store::{Journal, Reader};
+use gramwise_trust::{Access, Principal};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -30,6 +31,9 @@ const LONG_POLL: Duration = Duration::from_secs(5);
 const INBOX: usize = 1024;
 /// Commands committed together at most, so that the first of them is not kept waiting for the last.
 const GROUP: usize = 256;
+
+/// A sweep that is over is let go of when nothing was heard of its workers for so long; a late word brings it back.
+const QUIET: Duration = Duration::from_secs(600);
 
 /// A sweep is kept as a whole after so many facts, and when the coordinator stops after fewer: reading them takes a tenth of a second.
 const KEPT: usize = 30_000;
@@ -79,12 +83,16 @@ pub(crate) enum LeaseAnswer {
 pub(crate) struct ReportAnswer {
     pub(crate) acked_through: u64,
     pub(crate) instructions: Vec<(AttemptId, Instruction)>,
+    /// The machine is taken out of service.
+    pub(crate) drained: bool,
 }
 
 /// A call for work.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     pub(crate) worker: WorkerId,
+    /// As whom it was let in.
+    pub(crate) principal: Principal,
     pub(crate) host: Host,
     pub(crate) request: u64,
     pub(crate) free_gpus: Vec<String>,
@@ -236,6 +244,7 @@ pub(crate) type Started =
 pub(crate) struct Driver {
     state: State,
     journal: Journal,
+    access: Access,
     clock: Clock,
     waiting: Vec<Waiting>,
     /// Facts decided and applied, not yet written.
@@ -258,7 +267,12 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Replays the journal, gives up the workers of earlier processes where they lived in those, and starts the thread.
-    pub(crate) fn start(journal: Journal, sweeps: Sweeps, lease: Duration) -> Result<Started, Error> {
+    pub(crate) fn start(
+        journal: Journal,
+        access: Access,
+        sweeps: Sweeps,
+        lease: Duration,
+    ) -> Result<Started, Error> {
         let resume = match sweeps {
             Sweeps::One(sweep) => sweep.iter().copied().collect(),
             Sweeps::All => journal.all_unfinished()?,
@@ -271,6 +285,7 @@ impl Driver {
         let mut driver = Self {
             state,
             journal,
+            access,
             clock: Clock::start(last_moment),
             waiting: Vec::new(),
             pending: Vec::new(),
@@ -343,6 +358,7 @@ impl Driver {
             self.ask_again();
             self.commit()?;
             self.keep(if stop { KEPT_AT_STOP } else { KEPT })?;
+            self.let_go()?;
             self.fit(runtime, fitted);
             if stop {
                 return Ok(());
@@ -360,19 +376,30 @@ impl Driver {
                 self.hold(reply, done.map(|()| sweep));
             }
             Message::Ask(question, reply) => {
+                if let Err(error) = self.recall(&question.worker) {
+                    self.hold(reply, Err::<LeaseAnswer, _>(error));
+                    return false;
+                }
                 let until = Instant::now() + LONG_POLL;
                 self.news = true;
                 self.waiting.push(Waiting { question, reply, until });
             }
             Message::Report(report, reply) => {
                 let worker = report.worker.clone();
+                let is_leaving = report.leaving;
                 let attempts: Vec<AttemptId> = report.attempts.iter().map(|told| told.attempt).collect();
                 let done = self
-                    .carry_out(&Command::Report(*report))
+                    .recall(&worker)
+                    .and_then(|()| self.carry_out(&Command::Report(*report)))
                     .and_then(|()| self.carry_out(&Command::Judge { worker: worker.clone() }));
+                if is_leaving {
+                    self.settle(self.state.workers.get(&worker).map(|worker| worker.sweep));
+                }
+                let known = self.state.workers.get(&worker);
                 let answer = ReportAnswer {
-                    acked_through: self.state.workers.get(&worker).map_or(0, |worker| worker.acked_through),
+                    acked_through: known.map_or(0, |worker| worker.acked_through),
                     instructions: instructions(&self.state, &worker, &attempts),
+                    drained: known.is_some_and(|worker| worker.dismissed == Some(Dismissal::Drained)),
                 };
                 self.hold(reply, done.map(|()| answer));
             }
@@ -387,9 +414,10 @@ impl Driver {
                 self.hold(reply, done.map(|()| trial));
             }
             Message::IsOf(attempt, worker, reply) => {
+                let recalled = self.recall(&worker);
                 let known = self.state.attempt(attempt);
                 let is_of = known.is_some_and(|(_, _, held)| held.worker == worker);
-                self.hold(reply, Ok(is_of));
+                self.hold(reply, recalled.map(|()| is_of));
             }
             Message::Drain(name, reply) => {
                 let drained = self.drain(&name);
@@ -406,11 +434,49 @@ impl Driver {
                 for command in commands {
                     // A sweep that is gone needs no model.
                     drop(self.carry_out(&command));
+                    if let Command::Fitted { sweep, .. } = command {
+                        self.settle(Some(sweep));
+                    }
                 }
             }
             Message::Stop => return true,
         }
         false
+    }
+
+    /// Ends a sweep that is through, where nobody is left to ask for more.
+    fn settle(&mut self, sweep: Option<SweepId>) {
+        if let Some(sweep) = sweep {
+            // One that is gone is settled.
+            drop(self.carry_out(&Command::Settle { sweep }));
+        }
+    }
+
+    /// Takes up again the sweep that a worker served, where that was let go of: what the worker has still to tell is booked there.
+    fn recall(&mut self, worker: &WorkerId) -> Result<(), Error> {
+        if self.state.workers.contains_key(worker) {
+            return Ok(());
+        }
+        let served = self.journal.served_by(worker)?;
+        if let Some(sweep) = served.filter(|sweep| self.state.sweep(*sweep).is_none()) {
+            tracing::debug!(%sweep, worker = worker.0, "a late word of a sweep that is over");
+            self.journal.replay(sweep, &mut self.state)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of what is over: a coordinator runs for months.
+    fn let_go(&mut self) -> Result<(), Error> {
+        let over = self.state.over_for(QUIET, self.clock.now());
+        if over.is_empty() {
+            return Ok(());
+        }
+        self.journal.keep(&over, &self.state)?;
+        for sweep in over {
+            self.unkept.remove(&sweep);
+            self.state.forget(sweep);
+        }
+        Ok(())
     }
 
     /// Workers of a name or a host, those that serve a sweep and those that wait for one.
@@ -458,7 +524,11 @@ impl Driver {
             return;
         }
         for waiting in std::mem::take(&mut self.waiting) {
-            let Question { worker, host, request, free_gpus } = waiting.question.clone();
+            // Who hung up asks again; who was let in when it asked, and would not be now, is refused when it does.
+            if waiting.reply.is_closed() || !self.access.still_admits(&waiting.question.principal) {
+                continue;
+            }
+            let Question { worker, host, request, free_gpus, .. } = waiting.question.clone();
             let asked = Command::Ask { worker, host, request, free_gpus };
             match self.carry_out(&asked) {
                 Ok(()) => self.waiting.push(waiting),

@@ -123,7 +123,7 @@ impl Coordinator {
     pub fn start(journal: Journal, listener: TcpListener, options: Options) -> Result<Self, Error> {
         let Options { sweeps, grid, lease, access, authority, files, answers } = options;
         let address = listener.local_addr().map_err(Error::Socket)?;
-        let (driver, resumed, thread) = Driver::start(journal, sweeps, lease)?;
+        let (driver, resumed, thread) = Driver::start(journal, access.clone(), sweeps, lease)?;
         let feed = Feed::new(driver.clone(), grid);
         for (sweep, spec) in resumed {
             // The zone was known when the sweep began; a table without it would be another program's.

@@ -1,13 +1,14 @@
 //! gRPC: convert, hand to the driver, await, convert back.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use gramwise_carbon::CarbonFactors;
 use gramwise_model::work::{Card, Host};
-use gramwise_model::{SweepId, SweepSpec, WorkerId};
+use gramwise_model::{IntensityFrom, SweepId, SweepSpec, WorkerId};
 use gramwise_search::{Command, Refused};
-use gramwise_trust::{Access, Authority, Principal};
+use gramwise_trust::{Access, Authority, Principal, Role};
 use gramwise_wire::convert::{
     Malformed, assignment_to_wire, attempt_from_wire, config_from_wire, instructions_to_wire,
     report_from_wire,
@@ -18,7 +19,7 @@ use gramwise_wire::v1::lease_reply::Answer as Leased;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
-use crate::driver::{DriverHandle, Error, LeaseAnswer, Question};
+use crate::driver::{DriverHandle, Error, LeaseAnswer, Question, ReportAnswer};
 use crate::feed::Feed;
 use crate::output::{LARGEST_PIECE, Outputs};
 use crate::{Answer, Answers};
@@ -54,9 +55,13 @@ impl v1::sweeps_server::Sweeps for Service {
     type AnswerStream = Parts;
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
+        let role = principal(&request)?.role;
         let v1::SubmitRequest { yaml, by } = request.into_inner();
         let (spec, _) =
             SweepSpec::from_yaml(&yaml).map_err(|problems| Status::invalid_argument(problems.to_string()))?;
+        if let Some(IntensityFrom::File(file)) = &spec.carbon.intensity {
+            may_read(role, file)?;
+        }
         let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)
             .map_err(|unknown| Status::invalid_argument(unknown.to_string()))?;
         let sweep = self.feed.submit(spec, factors, by).await?;
@@ -122,11 +127,12 @@ impl v1::sweeps_server::Sweeps for Service {
 impl v1::work_server::Work for Service {
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseReply>, Status> {
         let worker = speaker(&request, &request.get_ref().worker)?;
+        let principal = principal(&request)?.clone();
         let v1::LeaseRequest { request, description, free_gpus, gpus, host, place, cpus, memory, .. } =
             request.into_inner();
         let gpus = gpus.into_iter().map(|v1::Gpu { uuid, model }| Card { uuid, model }).collect();
         let host = Host { name: host, description, gpus, cpus, memory, place };
-        let answer = match self.driver.ask(Question { worker, host, request, free_gpus }).await? {
+        let answer = match self.driver.ask(Question { worker, principal, host, request, free_gpus }).await? {
             LeaseAnswer::Assigned(assignment) => Leased::Assignment(assignment_to_wire(&assignment)),
             LeaseAnswer::Wait { joined } => Leased::Wait(joined),
             LeaseAnswer::Ended => Leased::Ended(true),
@@ -139,7 +145,8 @@ impl v1::work_server::Work for Service {
         speaker(&request, &request.get_ref().worker)?;
         let answer = self.driver.report(report_from_wire(request.into_inner())?).await?;
         let instructions = instructions_to_wire(&answer.instructions);
-        Ok(Response::new(v1::ReportReply { acked_through: answer.acked_through, instructions }))
+        let ReportAnswer { acked_through, drained, .. } = answer;
+        Ok(Response::new(v1::ReportReply { acked_through, instructions, drained }))
     }
 
     async fn output(&self, request: Request<v1::OutputRequest>) -> Result<Response<v1::OutputReply>, Status> {
@@ -202,6 +209,21 @@ fn worker_name(host: &str, public_key: &[u8]) -> String {
     let host = if host.is_empty() { "worker" } else { &host };
     let own = gramwise_trust::Fingerprint::of(public_key).to_string();
     format!("{host}-{}", &own[..8])
+}
+
+/// A file of intensities is read on the coordinator's machine: by the word of who runs it, and of nobody else.
+fn may_read(role: Role, file: &Path) -> Result<(), Status> {
+    let what = format!("`carbon.intensity: {}` names a file of the coordinator's machine", file.display());
+    if role != Role::Owner {
+        let hint = "name a publisher, such as uk; `gramwise restate` reckons with a file afterwards";
+        return Err(Status::permission_denied(format!(
+            "{what}, which a client cannot have read\nhint: {hint}"
+        )));
+    }
+    if file.is_relative() {
+        return Err(Status::invalid_argument(format!("{what}\nhint: its whole path is wanted, from / on")));
+    }
+    Ok(())
 }
 
 fn principal<T>(request: &Request<T>) -> Result<&Principal, Status> {

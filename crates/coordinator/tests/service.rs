@@ -35,14 +35,17 @@ struct Running {
 }
 
 async fn start() -> Running {
-    let folder = tempfile::tempdir().unwrap();
+    start_in(tempfile::tempdir().unwrap(), Sweeps::One(None)).await
+}
+
+async fn start_in(folder: tempfile::TempDir, sweeps: Sweeps) -> Running {
     let journal = Journal::open(&folder.path().join("sweeps.db")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = gramwise_grid::Client::new(gramwise_grid::Keys::default(), None, None);
     let grid = Grid { client, every: Duration::from_secs(300) };
     let token = Token::random(Role::Owner, None).unwrap();
     let options = Options {
-        sweeps: Sweeps::One(None),
+        sweeps,
         grid,
         lease: LEASE,
         access: Access::only(&token),
@@ -171,4 +174,31 @@ async fn an_ended_sweep_tells_its_workers_to_go() {
     let answer = running.work.lease(question(2)).await.unwrap().into_inner().answer;
     assert_eq!(answer, Some(Answer::Ended(true)));
     running.coordinator.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_word_of_a_sweep_that_is_over_is_booked_whoever_hears_it() {
+    let mut running = start().await;
+    let submit = v1::SubmitRequest { yaml: YAML.to_owned(), by: String::new() };
+    let sweep = running.sweeps.submit(submit).await.unwrap().into_inner().sweep;
+    let leased = assigned(running.work.lease(question(1)).await.unwrap().into_inner());
+    running.sweeps.control(control(sweep, Action::Cancel)).await.unwrap();
+    let mut told = report(1, leased.attempt, 1000, 1);
+    told.attempts[0].ended =
+        Some(v1::AttemptEnd { kind: v1::attempt_end::Kind::Stopped.into(), message: String::new() });
+    running.work.report(told).await.unwrap();
+    assert_eq!(running.work.lease(question(2)).await.unwrap().into_inner().answer, Some(Answer::Ended(true)));
+    running.coordinator.stop().await.unwrap();
+    // The sweep is over, and the next coordinator does not take it up; its worker was cut off, and burnt meanwhile.
+    let mut running = start_in(running.folder, Sweeps::All).await;
+    let refused = running.sweeps.control(control(sweep, Action::Pause)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    let answer = running.work.lease(question(3)).await.unwrap().into_inner().answer;
+    assert_eq!(answer, Some(Answer::Ended(true)), "no other sweep gets a worker that has a bill here");
+    let late = report(2, leased.attempt, 3000, 2);
+    assert_eq!(running.work.report(late).await.unwrap().into_inner().acked_through, 2);
+    running.coordinator.stop().await.unwrap();
+    let reader = Reader::open(&running.folder.path().join("sweeps.db")).unwrap();
+    let total = reader.total(gramwise_model::SweepId(sweep)).unwrap();
+    assert_eq!(total.energy.total().get(), 3005);
 }

@@ -42,6 +42,9 @@ pub fn apply(state: &mut State, fact: &Fact) {
         Fact::HostExcluded { sweep, host, why } => {
             state.sweeps.get_mut(sweep).expect(CREATED).excluded.insert(host.clone(), why.clone());
         }
+        Fact::HostReadmitted { sweep, host } => {
+            state.sweeps.get_mut(sweep).expect(CREATED).excluded.remove(host);
+        }
         Fact::WorkerJoined { sweep, worker, description: _, gpus, host, place, cpus, memory, at } => {
             let host = Host {
                 name: host.clone(),

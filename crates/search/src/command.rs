@@ -60,6 +60,11 @@ pub enum Command {
         /// Logarithms of the model's parameters.
         parameters: Vec<f64>,
     },
+    /// A worker said goodbye, or a model was fitted: end the sweep if it is through and nobody is left to ask for more.
+    Settle {
+        /// The sweep.
+        sweep: SweepId,
+    },
     /// Time went by.
     Tick,
     /// A worker's process is known to be gone.

@@ -6,6 +6,8 @@ mod failure;
 mod judge;
 mod report;
 mod share;
+#[cfg(test)]
+mod site;
 
 pub use ask::next_rested;
 use gramwise_carbon::Footprint;
@@ -31,7 +33,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             at: now,
         }]),
         Command::Resume { sweep } => {
-            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            let sweep = known(state, *sweep)?;
             let workers = state.workers.values().filter(|worker| worker.sweep == sweep.id);
             // It was left when it was last heard of.
             let left = workers.map(|worker| worker.heard_at).max().unwrap_or(sweep.submitted_at);
@@ -39,7 +41,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             Ok(vec![Fact::SweepResumed { sweep: sweep.id, away_ms, at: Some(now) }])
         }
         Command::StateIntensity { sweep, stated } => {
-            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            let sweep = known(state, *sweep)?;
             let is_news =
                 sweep.factors.stated() != *stated && !matches!(sweep.phase, SweepPhase::Ended { .. });
             let fact = Fact::IntensityStated { sweep: sweep.id, stated: stated.clone(), at: now };
@@ -52,7 +54,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
         Command::Report(report) => report::decide_report(state, report, now),
         Command::Judge { worker } => Ok(judge::decide_judge(state, worker, now)),
         Command::Fitted { sweep, objective, parameters } => {
-            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            let sweep = known(state, *sweep)?;
             let fitted =
                 Fact::ModelFitted { sweep: sweep.id, objective: *objective, parameters: parameters.clone() };
             // A fit that comes after the end is of no use, nor is one that failed.
@@ -60,21 +62,33 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
                 sweep.phase == SweepPhase::Running && parameters.iter().all(|log| log.is_finite());
             Ok(if is_of_use { vec![fitted] } else { Vec::new() })
         }
+        Command::Settle { sweep } => Ok(ask::decide_settle(state, known(state, *sweep)?, now)),
         Command::Tick => Ok(decide_tick(state, now)),
         Command::WorkerGone { worker } => {
             let known = state.workers.get(worker).ok_or_else(|| Refused::UnknownWorker(worker.clone()))?;
             Ok(if known.gone { Vec::new() } else { worker_gone(state, worker, &Outcome::Lost, now) })
         }
         Command::Hold { sweep, held, by } => {
-            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            let sweep = known(state, *sweep)?;
             if sweep.phase != SweepPhase::Running {
                 return Err(Refused::Over(sweep.id));
             }
-            let fact = Fact::SweepHeld { sweep: sweep.id, held: *held, by: by.clone() };
-            Ok(if sweep.held == *held { Vec::new() } else { vec![fact] })
+            let mut facts = Vec::new();
+            if sweep.held != *held {
+                facts.push(Fact::SweepHeld { sweep: sweep.id, held: *held, by: by.clone() });
+            }
+            if !held {
+                // Somebody looked at it: hosts that were left alone have another chance.
+                let readmitted = |host: &String| Fact::HostReadmitted { sweep: sweep.id, host: host.clone() };
+                facts.extend(sweep.excluded.keys().map(readmitted));
+            }
+            Ok(facts)
         }
         Command::End { sweep, why, let_finish } => {
-            let sweep = state.sweep(*sweep).ok_or(Refused::UnknownSweep(*sweep))?;
+            let sweep = known(state, *sweep)?;
+            if matches!(sweep.phase, SweepPhase::Ended { .. }) {
+                return Err(Refused::Over(sweep.id));
+            }
             Ok(end_sweep(sweep, why, End::Asked { let_finish: *let_finish }))
         }
         Command::Enqueue { sweep, config, by } => enqueue::decide_enqueue(state, *sweep, config, by),
@@ -84,6 +98,13 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fa
             Ok(if is_news { vec![dismiss((worker, known), Dismissal::Drained, now)] } else { Vec::new() })
         }
     }
+}
+
+/// A sweep that is loaded; others of those that ever were are over.
+fn known(state: &State, id: SweepId) -> Result<&Sweep, Refused> {
+    let other =
+        if (1..=state.last_sweep).contains(&id.0) { Refused::Over(id) } else { Refused::UnknownSweep(id) };
+    state.sweep(id).ok_or(other)
 }
 
 /// What time alone brings about: lapsed leases, spent budgets, and the end of sweeps whose last attempt is over.

@@ -49,6 +49,7 @@ pub fn effect(before: &State, fact: &Fact) -> Option<Effect> {
         | Fact::IntensityStated { .. }
         | Fact::SweepHeld { .. }
         | Fact::HostExcluded { .. }
+        | Fact::HostReadmitted { .. }
         | Fact::WorkerJoined { .. }
         | Fact::WorkerDismissed { .. }
         | Fact::WorkerGone { .. }

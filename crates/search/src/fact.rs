@@ -61,6 +61,13 @@ pub enum Fact {
         /// Why, in words.
         why: String,
     },
+    /// Trials of the sweep are run on a host again that was excluded.
+    HostReadmitted {
+        /// The sweep.
+        sweep: SweepId,
+        /// The host.
+        host: String,
+    },
     /// The grid's intensity changed, as far as is known: what is burnt from here on becomes grams by it.
     IntensityStated {
         /// The sweep.
@@ -310,6 +317,7 @@ impl Fact {
             | Self::WorkerJoined { sweep, .. }
             | Self::SweepHeld { sweep, .. }
             | Self::HostExcluded { sweep, .. }
+            | Self::HostReadmitted { sweep, .. }
             | Self::WorkerDismissed { sweep, .. }
             | Self::WorkerGone { sweep, .. }
             | Self::TrialProposed { sweep, .. }
@@ -335,6 +343,7 @@ impl Fact {
             Self::WorkerJoined { .. } => "worker_joined",
             Self::SweepHeld { .. } => "sweep_held",
             Self::HostExcluded { .. } => "host_excluded",
+            Self::HostReadmitted { .. } => "host_readmitted",
             Self::WorkerDismissed { .. } => "worker_dismissed",
             Self::WorkerGone { .. } => "worker_gone",
             Self::TrialProposed { .. } => "trial_proposed",

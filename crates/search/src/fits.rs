@@ -21,13 +21,14 @@ impl Fit {
     }
 }
 
-/// The fits that are due: where enough was seen since the last, and, where a worker waits for work while nothing runs,
-/// where anything was.
+/// The fits that are due: where enough was seen since the last, and, where nothing runs while a worker waits for work or there is none
+/// to ask, where anything was.
 pub fn fits_due(state: &State, someone_waits: bool) -> Vec<Fit> {
     let running = state.sweeps.values().filter(|sweep| sweep.phase == SweepPhase::Running);
     running
         .flat_map(|sweep| {
-            let tasks = sweep.strategy.fits_due(someone_waits && sweep.live.is_empty());
+            let nobody_asks = || !sweep.trials.is_empty() && state.serving(sweep.id).next().is_none();
+            let tasks = sweep.strategy.fits_due(sweep.live.is_empty() && (someone_waits || nobody_asks()));
             tasks.into_iter().map(|task| Fit { sweep: sweep.id, task })
         })
         .collect()

@@ -2,11 +2,12 @@
 //! what they give is the same.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use gramwise_model::{SweepId, WorkerId};
+use gramwise_model::{SweepId, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{State, Sweep, Worker};
+use crate::state::{State, Sweep, SweepPhase, Worker};
 
 /// One sweep of a state, with its workers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,22 @@ impl State {
             sweep: self.sweep(sweep)?.clone(),
             workers: workers.map(|(id, worker)| (id.clone(), worker.clone())).collect(),
         })
+    }
+
+    /// Forgets a sweep and its workers. Their facts are on disk; [`State::restore`] and those bring them back.
+    pub fn forget(&mut self, sweep: SweepId) {
+        self.sweeps.remove(&sweep);
+        self.workers.retain(|_, worker| worker.sweep != sweep);
+    }
+
+    /// Sweeps that are over, and of whose workers nothing was heard for so long.
+    pub fn over_for(&self, quiet: Duration, now: Timestamp) -> Vec<SweepId> {
+        let ended = self.sweeps.values().filter(|sweep| matches!(sweep.phase, SweepPhase::Ended { .. }));
+        let is_quiet = |sweep: &Sweep| {
+            let mut workers = self.workers.values().filter(|worker| worker.sweep == sweep.id);
+            workers.all(|worker| worker.gone && now.since(worker.heard_at) > quiet)
+        };
+        ended.filter(|sweep| is_quiet(sweep)).map(|sweep| sweep.id).collect()
     }
 
     /// A sweep as it was, in place of the facts until then.

@@ -228,6 +228,29 @@ impl State {
         fit.min_by_key(|sweep| (std::cmp::Reverse(sweep.spec.priority), self.serving(sweep.id).count()))
     }
 
+    /// A sweep that leaves a host alone and has no other to run its trials: better there than nowhere.
+    pub(crate) fn stranded_for(&self, host: &Host) -> Option<&Sweep> {
+        let waits = |sweep: &&Sweep| {
+            sweep.takes_trials()
+                && sweep.excluded.contains_key(&host.name)
+                && sweep.suits(host)
+                && self.serving(sweep.id).next().is_none()
+        };
+        self.sweeps.values().filter(waits).max_by_key(|sweep| sweep.spec.priority)
+    }
+
+    /// The name of the host that runs, or ran, an attempt; empty where that is not known.
+    pub(crate) fn host_of(&self, attempt: &Attempt) -> &str {
+        self.workers.get(&attempt.worker).map_or("", |worker| worker.host.name.as_str())
+    }
+
+    /// How many attempts of a trial failed. What failed on a host that is left alone since says nothing of the trial.
+    pub(crate) fn failures(&self, sweep: &Sweep, trial: &Trial) -> usize {
+        let counts =
+            |attempt: &&Attempt| attempt.has_failed() && !sweep.excluded.contains_key(self.host_of(attempt));
+        trial.attempts.iter().filter(counts).count()
+    }
+
     /// The workers of a sweep that can get trials.
     pub(crate) fn serving(&self, sweep: SweepId) -> impl Iterator<Item = (&WorkerId, &Worker)> {
         let serves =
@@ -272,14 +295,18 @@ impl Sweep {
         matches!(self.phase, SweepPhase::Running | SweepPhase::Ending { let_finish: true, .. })
     }
 
-    /// Has a host what one of its trials needs?
+    /// Has a host what one of its trials needs, and is it not left alone?
     pub fn can_use(&self, host: &Host) -> bool {
+        self.suits(host) && !self.excluded.contains_key(&host.name)
+    }
+
+    /// Has a host what one of its trials needs?
+    fn suits(&self, host: &Host) -> bool {
         let needs = &self.spec.resources;
         let enough = |needed: u64, found: u64| found == 0 || needed <= found;
         needs.gpus as usize <= host.gpus.len()
             && enough(needs.cpus.unwrap_or(0).into(), host.cpus.into())
             && enough(needs.memory.unwrap_or(0), host.memory)
-            && !self.excluded.contains_key(&host.name)
     }
 
     /// The sum of all accounts.
@@ -400,11 +427,6 @@ impl Trial {
     /// The largest reported step that is not after `step`, with its values.
     pub fn at_or_before(&self, step: u64) -> Option<(u64, &Step)> {
         self.curve.at_or_before(step)
-    }
-
-    /// How many of its attempts failed.
-    pub(crate) fn failures(&self) -> usize {
-        self.attempts.iter().filter(|attempt| attempt.has_failed()).count()
     }
 
     /// Is it on a worker?

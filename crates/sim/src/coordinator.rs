@@ -147,6 +147,10 @@ impl Coordinator {
             return Ok(());
         }
         self.carry_out(&Command::Judge { worker: worker.clone() }, now)?.map_err(|why| why.to_string())?;
+        if let (true, Some(known)) = (report.leaving, self.state.workers.get(&worker)) {
+            let settle = Command::Settle { sweep: known.sweep };
+            self.carry_out(&settle, now)?.map_err(|why| why.to_string())?;
+        }
         let instructions = instructions(&self.state, &worker, &held);
         self.replies.push((Reply::Verdict { report: Box::new(report), instructions }, process));
         Ok(())

@@ -7,9 +7,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gramwise_model::{SweepId, SweepSpec, Timestamp};
+use gramwise_model::{SweepId, SweepSpec, Timestamp, WorkerId};
 use gramwise_search::{Fact, State, SweepPhase, apply};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::paths::{beside, real};
 use crate::values::{from_json, int, json, uint};
@@ -103,6 +103,14 @@ impl Journal {
             self.connection.prepare("SELECT id FROM sweep WHERE state <> 'ended' ORDER BY id")?;
         let ids = select.query_map([], |row| row.get(0))?;
         Ok(ids.map(|id| id.map(SweepId)).collect::<Result<_, _>>()?)
+    }
+
+    /// The sweep that a worker served, if one did.
+    pub fn served_by(&self, worker: &WorkerId) -> Result<Option<SweepId>, Error> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT sweep FROM host WHERE worker = ?1 ORDER BY sweep DESC LIMIT 1")?;
+        Ok(select.query_row([&worker.0], |row| row.get(0)).optional()?.map(SweepId))
     }
 
     /// Brings a state to where a sweep is: from what was kept of it, and the facts since.

@@ -65,6 +65,9 @@ pub(crate) fn project(
             "INSERT OR REPLACE INTO excluded_host (sweep, host, why) VALUES (?1, ?2, ?3)",
             params![sweep.0, host, why],
         ),
+        Fact::HostReadmitted { sweep, host } => {
+            run("DELETE FROM excluded_host WHERE sweep = ?1 AND host = ?2", params![sweep.0, host])
+        }
         Fact::WorkerJoined {
             sweep,
             worker,

@@ -11,8 +11,11 @@ use crate::Error;
 const APPLICATION_ID: i64 = 0x6772_616d;
 
 /// One script per version; version n is reached by running the first n. Released scripts are never edited.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_several_hosts.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_several_hosts.sql"),
+    include_str!("migrations/0003_workers.sql"),
+];
 
 /// Brings a connection's file to the newest version.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {

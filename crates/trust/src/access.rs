@@ -90,6 +90,12 @@ pub struct TokenRow {
     pub revoked: bool,
 }
 
+impl TokenRow {
+    fn has_expired(&self) -> bool {
+        self.expires_s.is_some_and(|end| end <= now_s())
+    }
+}
+
 /// A worker that joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerRow {
@@ -219,6 +225,16 @@ impl Access {
         self.look(|known| known.admit(door, token, certificate, encrypted))
     }
 
+    /// Would one who was let in be let in now?
+    pub fn still_admits(&self, principal: &Principal) -> bool {
+        self.look(|known| match &principal.worker {
+            Some(name) => known.workers.iter().any(|row| row.name == *name && !row.revoked),
+            None => {
+                known.tokens.iter().any(|row| row.id == principal.token && !row.revoked && !row.has_expired())
+            }
+        })
+    }
+
     fn change(&self, change: impl FnOnce(&mut Known)) -> Result<(), Error> {
         let Some(folder) = &self.0.folder else {
             change(&mut self.0.read.lock().unwrap_or_else(PoisonError::into_inner).1);
@@ -260,7 +276,7 @@ impl Known {
         if row.revoked {
             return Err(Refused::Revoked(row.id.clone()));
         }
-        if row.expires_s.is_some_and(|end| end <= now_s()) {
+        if row.has_expired() {
             return Err(Refused::Expired(row.id.clone()));
         }
         let wanted = match door {
@@ -386,7 +402,10 @@ mod tests {
         access.join("gpu1-aa", own, &worker.id).unwrap();
         assert_eq!(work(Some(own)).unwrap().worker.as_deref(), Some("gpu1-aa"));
         assert_eq!(work(Some(other)), Err(Refused::WorkerRevoked));
+        let principal = work(Some(own)).unwrap();
+        assert!(access.still_admits(&principal));
         access.revoke("gpu1-aa").unwrap();
+        assert!(!access.still_admits(&principal));
         assert_eq!(work(Some(own)), Err(Refused::WorkerRevoked));
         access.join("gpu2-bb", other, &worker.id).unwrap();
         access.revoke(&worker.id).unwrap();

@@ -39,12 +39,16 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
     if known.is_some_and(|worker| worker.gone) {
         return Err(Refused::WorkerGone(asked.worker.clone()));
     }
+    let mut facts = Vec::new();
     let sweep = match known {
         Some(worker) => state.sweep(worker.sweep),
-        None => state.sweep_for(asked.host),
+        None => state.sweep_for(asked.host).or_else(|| {
+            let sweep = state.stranded_for(asked.host)?;
+            facts.push(Fact::HostReadmitted { sweep: sweep.id, host: asked.host.name.clone() });
+            Some(sweep)
+        }),
     };
     let Some(sweep) = sweep else { return Ok(Vec::new()) };
-    let mut facts = Vec::new();
     if known.is_none() {
         facts.push(Fact::WorkerJoined {
             sweep: sweep.id,
@@ -73,6 +77,18 @@ pub(super) fn decide_ask(state: &State, asked: &Question<'_>, now: Timestamp) ->
     Ok(facts)
 }
 
+/// The end of a sweep that is through, where no worker is left to ask for more.
+pub(super) fn decide_settle(state: &State, sweep: &Sweep, now: Timestamp) -> Vec<Fact> {
+    let is_served = state.workers.values().any(|worker| worker.sweep == sweep.id && !worker.gone);
+    if is_served || !sweep.takes_trials() || !sweep.live.is_empty() || !sweep.waiting.is_empty() {
+        return Vec::new();
+    }
+    match choose(state, sweep, "", now) {
+        Err(Nothing::MoreAtAll(why, end)) => end_sweep(sweep, &why, end),
+        Ok(_) | Err(Nothing::Now) => Vec::new(),
+    }
+}
+
 /// Why there is nothing to run.
 enum Nothing {
     /// Trials that run now may change that.
@@ -96,7 +112,8 @@ fn choose(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Result<C
 /// A trial that somebody enqueued, that lost its worker, or that is to be tried again.
 fn waiting(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Option<Choice> {
     let trials = sweep.waiting.iter().filter_map(|id| sweep.trials.get(id));
-    let mut ready = trials.filter(|trial| is_rested(trial, now) && !is_elsewhere(state, sweep, trial, place));
+    let is_rested = |trial: &Trial| rests_until(state, sweep, trial).is_none_or(|end| now >= end);
+    let mut ready = trials.filter(|trial| is_rested(trial) && !is_elsewhere(state, sweep, trial, place));
     let trial = ready.next()?.clone();
     let Some(last) = trial.attempts.last() else {
         // Nobody predicts anything of it: it is looked at from the first rung on, as all are.
@@ -108,22 +125,18 @@ fn waiting(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Option<
     Some(Choice { trial, launch: None, because, before: Vec::new() })
 }
 
-/// Has a trial had its pause after a failure?
-fn is_rested(trial: &Trial, now: Timestamp) -> bool {
-    rests_until(trial).is_none_or(|end| now >= end)
-}
-
 /// The end of a trial's pause, if it failed last.
-fn rests_until(trial: &Trial) -> Option<Timestamp> {
+fn rests_until(state: &State, sweep: &Sweep, trial: &Trial) -> Option<Timestamp> {
     let last = trial.attempts.last().filter(|last| last.has_failed())?;
-    Some(last.ended_at?.plus(failure::back_off(trial.failures())))
+    Some(last.ended_at?.plus(failure::back_off(state.failures(sweep, trial))))
 }
 
 /// When the next trial has had its pause after a failure, if one has not: until then nothing but news changes an answer.
 pub fn next_rested(state: &State, now: Timestamp) -> Option<Timestamp> {
     let waiting = state.sweeps.values().filter(|sweep| sweep.takes_trials());
-    let trials = waiting.flat_map(|sweep| sweep.waiting.iter().filter_map(|id| sweep.trials.get(id)));
-    trials.filter_map(rests_until).filter(|end| *end > now).min()
+    let trials = waiting
+        .flat_map(|sweep| sweep.waiting.iter().filter_map(move |id| Some((sweep, sweep.trials.get(id)?))));
+    trials.filter_map(|(sweep, trial)| rests_until(state, sweep, trial)).filter(|end| *end > now).min()
 }
 
 /// Is a trial's checkpoint on another machine that still works for the sweep? Then it goes on there.

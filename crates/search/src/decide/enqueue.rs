@@ -14,7 +14,7 @@ pub(super) fn decide_enqueue(
     config: &Config,
     by: &str,
 ) -> Result<Vec<Fact>, Refused> {
-    let sweep = state.sweep(sweep).ok_or(Refused::UnknownSweep(sweep))?;
+    let sweep = super::known(state, sweep)?;
     if sweep.phase != SweepPhase::Running {
         return Err(Refused::Over(sweep.id));
     }

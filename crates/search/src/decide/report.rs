@@ -112,7 +112,7 @@ fn decide_attempt(
             (next, exclude) = after_failure(state, sweep, &seen, &end.message);
             outcome = Outcome::Failed { message: end.message.clone() };
             if let Some(why) = exclude {
-                facts.extend(exclude_host(state, sweep, host_of(state, attempt), &why, now));
+                facts.extend(exclude_host(state, sweep, state.host_of(attempt), &why, now));
             }
         }
         facts.extend(over(told.attempt, (attempt.account, total), &outcome, next, now));
@@ -190,10 +190,6 @@ fn fate(sweep: &Sweep, seen: &Trial, end: &AttemptEnd) -> (Outcome, Next) {
     }
 }
 
-fn host_of<'a>(state: &'a State, attempt: &Attempt) -> &'a str {
-    state.workers.get(&attempt.worker).map_or("", |worker| worker.host.name.as_str())
-}
-
 /// Leaves a host alone from here on.
 fn exclude_host(state: &State, sweep: &Sweep, host: &str, why: &str, now: Timestamp) -> Vec<Fact> {
     let mut facts = vec![Fact::HostExcluded { sweep: sweep.id, host: host.to_owned(), why: why.to_owned() }];
@@ -204,7 +200,7 @@ fn exclude_host(state: &State, sweep: &Sweep, host: &str, why: &str, now: Timest
 
 /// Is a failed trial tried again, and is its host left alone from here on (why, in words)? A host is only where the sweep has others.
 fn after_failure(state: &State, sweep: &Sweep, seen: &Trial, message: &str) -> (Next, Option<String>) {
-    let host = seen.attempts.last().map_or("", |attempt| host_of(state, attempt));
+    let host = seen.attempts.last().map_or("", |attempt| state.host_of(attempt));
     let has_others = state.serving(sweep.id).any(|(_, worker)| worker.host.name != host);
     let first_line = message.lines().next().unwrap_or_default();
     let remedy = failure::remedy(&sweep.spec.retry, message);
@@ -217,7 +213,7 @@ fn after_failure(state: &State, sweep: &Sweep, seen: &Trial, message: &str) -> (
             Some(format!("{} trials in a row failed on it: {first_line}", failure::IN_A_ROW)),
         );
     }
-    let again = remedy != Remedy::Give && seen.failures() < sweep.spec.retry.max as usize;
+    let again = remedy != Remedy::Give && state.failures(sweep, seen) < sweep.spec.retry.max as usize;
     (if again { Next::Wait } else { Next::Fail { message: message.to_owned() } }, None)
 }
 
@@ -226,7 +222,7 @@ fn all_fail_on(state: &State, sweep: &Sweep, (seen, host): (&Trial, &str)) -> bo
     let others = sweep.trials.values().filter(|trial| trial.id != seen.id);
     let ended = others.filter_map(|trial| trial.attempts.iter().rev().find(|one| one.outcome.is_some()));
     let (mut here, elsewhere): (Vec<&Attempt>, Vec<&Attempt>) =
-        ended.partition(|one| host_of(state, one) == host);
+        ended.partition(|one| state.host_of(one) == host);
     here.sort_by_key(|attempt| std::cmp::Reverse(attempt.ended_at));
     let in_a_row = 1 + here.iter().take_while(|attempt| attempt.has_failed()).count();
     let went_well =
@@ -247,4 +243,98 @@ fn leave(state: &State, worker: &Worker, report: &Report, now: Timestamp) -> Vec
     }
     facts.push(Fact::WorkerGone { sweep: worker.sweep, worker: report.worker.clone() });
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use gramwise_model::{SweepId, WorkerId};
+
+    use crate::Command;
+    use crate::decide::site::Site;
+    use crate::fact::Fact;
+    use crate::state::{Phase, SweepPhase};
+
+    const BROKEN: &str = "CUDA error: uncorrectable ECC error encountered";
+    const SWEEP: SweepId = SweepId(1);
+
+    #[test]
+    fn a_host_that_is_left_alone_serves_again_when_no_other_does_and_what_failed_on_it_counts_for_nothing() {
+        let mut site = Site::new();
+        site.submit("retry: {max: 1}");
+        let bad = site.ask("bad/1", 0, 1).unwrap();
+        let good = site.ask("good/1", 0, 1).unwrap();
+        site.end("bad/1", bad, Some(BROKEN), true);
+        let sweep = site.state.sweep(SWEEP).unwrap();
+        assert!(sweep.excluded.contains_key("bad"));
+        assert_eq!(site.state.failures(sweep, &sweep.trials[&bad.trial]), 0);
+        assert_eq!(site.ask("bad/2", 0, 1), None, "there is another");
+        site.end("good/1", good, None, true);
+        assert!(site.ask("bad/3", 0, 1).is_some());
+        assert!(site.state.sweep(SWEEP).unwrap().excluded.is_empty());
+        // Where there is no other it is one chance more, as the sweep says, and no endless loop.
+        for attempt in 0..9 {
+            site.now = site.now.plus(std::time::Duration::from_secs(100));
+            let Some(again) = site.ask("bad/3", 0, 10 + attempt) else { break };
+            site.end("bad/3", again, Some(BROKEN), false);
+        }
+        let failed = |site: &Site| {
+            let trials = site.state.sweep(SWEEP).unwrap().trials.values();
+            trials.filter(|trial| matches!(trial.phase, Phase::Failed { .. })).count()
+        };
+        assert!(failed(&site) > 0);
+    }
+
+    #[test]
+    fn resuming_gives_excluded_hosts_another_chance() {
+        let mut site = Site::new();
+        site.submit("");
+        let bad = site.ask("bad/1", 0, 1).unwrap();
+        site.join("good/1", 0);
+        site.end("bad/1", bad, Some(BROKEN), true);
+        assert_eq!(site.ask("bad/2", 0, 1), None);
+        site.tell(&Command::Hold { sweep: SWEEP, held: false, by: String::new() });
+        assert!(site.ask("bad/2", 0, 1).is_some());
+    }
+
+    #[test]
+    fn a_sweep_that_is_through_ends_when_its_last_worker_is_taken_out_of_service() {
+        let mut site = Site::new();
+        site.submit("budget: {trials: 1}");
+        let only = site.ask("a", 0, 1).unwrap();
+        site.tell(&Command::Drain { worker: WorkerId("a".to_owned()) });
+        site.end("a", only, None, true);
+        // Nobody waits, and yet the model is fitted to all that is known before that is believed.
+        let mut facts = Vec::new();
+        for fit in crate::fits_due(&site.state, false) {
+            facts.extend(site.tell(&fit.solve()));
+            facts.extend(site.tell(&Command::Settle { sweep: SWEEP }));
+        }
+        assert!(facts.iter().any(|fact| matches!(fact, Fact::SweepEnding { .. })), "{facts:?}");
+        site.tell(&Command::Tick);
+        assert!(matches!(site.state.sweep(SWEEP).unwrap().phase, SweepPhase::Ended { .. }));
+        // One that is not goes on waiting for others.
+        let mut site = Site::new();
+        site.submit("budget: {trials: 2}");
+        let only = site.ask("a", 0, 1).unwrap();
+        site.end("a", only, None, true);
+        assert_eq!(site.state.sweep(SWEEP).unwrap().phase, SweepPhase::Running);
+    }
+
+    #[test]
+    fn what_is_over_cannot_be_ended_again_and_is_not_unknown() {
+        let mut site = Site::new();
+        site.submit("");
+        let end = Command::End { sweep: SWEEP, why: String::new(), let_finish: false };
+        site.tell(&end);
+        site.tell(&Command::Tick);
+        assert_eq!(crate::decide(&site.state, &end, site.now), Err(crate::Refused::Over(SWEEP)));
+        assert_eq!(site.state.over_for(std::time::Duration::ZERO, site.now), [SWEEP]);
+        site.state.forget(SWEEP);
+        assert_eq!(crate::decide(&site.state, &end, site.now), Err(crate::Refused::Over(SWEEP)));
+        let never = Command::End { sweep: SweepId(2), why: String::new(), let_finish: false };
+        assert_eq!(
+            crate::decide(&site.state, &never, site.now),
+            Err(crate::Refused::UnknownSweep(SweepId(2)))
+        );
+    }
 }

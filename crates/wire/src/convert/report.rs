@@ -1,5 +1,7 @@
 //! Reports and what is answered to them.
 
+use std::collections::BTreeSet;
+
 use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Instruction, Report, StepReport};
 use gramwise_model::{AttemptId, CO2E, WorkerId};
 
@@ -30,6 +32,13 @@ pub fn report_from_wire(message: v1::ReportRequest) -> Result<Report, Malformed>
     if worker.is_empty() {
         return Err(Malformed::Missing("worker"));
     }
+    let attempts: Vec<AttemptReport> =
+        attempts.into_iter().map(attempt_report_from_wire).collect::<Result<_, _>>()?;
+    let mut named = BTreeSet::new();
+    if let Some(twice) = attempts.iter().find(|told| !named.insert(told.attempt)) {
+        let (expected, found) = ("each attempt once", format!("attempt {} twice", twice.attempt));
+        return Err(Malformed::Illegal { field: "attempts", expected, found });
+    }
     Ok(Report {
         worker: WorkerId(worker),
         seq,
@@ -37,7 +46,7 @@ pub fn report_from_wire(message: v1::ReportRequest) -> Result<Report, Malformed>
         idle: energy_from_wire(idle.as_ref(), "idle")?,
         overhead: energy_from_wire(overhead.as_ref(), "overhead")?,
         other: energy_from_wire(other.as_ref(), "other")?,
-        attempts: attempts.into_iter().map(attempt_report_from_wire).collect::<Result<_, _>>()?,
+        attempts,
         leaving,
     })
 }
@@ -190,6 +199,13 @@ mod tests {
         let mut message = report_to_wire(&report());
         message.attempts[0].steps[0].metrics.insert(CO2E.into(), v1::Metric { kind: None });
         assert!(report_from_wire(message).is_err());
+        let mut message = report_to_wire(&report());
+        message.attempts.push(message.attempts[0].clone());
+        let refused = report_from_wire(message).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("field `attempts` must be each attempt once, found attempt"),
+            "{refused}"
+        );
         let mut message = report_to_wire(&report());
         message.attempts[0].attempt = Some(v1::AttemptId { sweep: 1, trial: 0, number: 1 });
         assert!(report_from_wire(message).is_err());
