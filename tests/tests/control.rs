@@ -9,7 +9,7 @@ use crate::sweeps::{Sweep, all_gone, assert_balanced, count, noted};
 
 impl Site {
     /// A command to the coordinator.
-    fn tell(&self, words: &[&str]) -> Done {
+    pub(crate) fn tell(&self, words: &[&str]) -> Done {
         self.place.gramwise(&[words, &["--coordinator", &self.url]].concat())
     }
 
@@ -19,7 +19,7 @@ impl Site {
         noted(&self.place).into_iter().filter(|(_, processes)| lives(processes)).map(|(id, _)| id).collect()
     }
 
-    fn runs(&self, trials: usize) {
+    pub(crate) fn runs(&self, trials: usize) {
         eventually(&format!("{trials} trials run"), DEADLINE, || {
             let running = self.running();
             if running.len() == trials { Ok(()) } else { Err(format!("{running:?}")) }
@@ -27,7 +27,7 @@ impl Site {
     }
 }
 
-fn end(processes: Vec<Running>) {
+pub(crate) fn end(processes: Vec<Running>) {
     for process in processes {
         process.signal(Signal::TERM);
         process.wait().expect(0);

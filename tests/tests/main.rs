@@ -5,6 +5,7 @@
 mod control;
 mod engine;
 mod explain;
+mod faults;
 mod grid;
 mod hosts;
 mod kills;

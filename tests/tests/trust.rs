@@ -91,6 +91,42 @@ fn encrypted_workers_join_once_and_work() {
     assert_balanced(place);
 }
 
+#[test]
+fn a_revoked_worker_comes_back_with_a_new_token_only() {
+    let site = encrypted();
+    let place = &site.place;
+    let coordinator = site.serve();
+    let worker = site.worker_with("one", "sweeps.trust/worker.token");
+    let joined = || {
+        let listed = place.gramwise(&["token", "ls"]).expect(0).stdout;
+        let rows = listed.lines().filter(|line| line.contains("joined by"));
+        rows.filter_map(|row| row.split_whitespace().next().map(str::to_owned)).collect::<Vec<String>>()
+    };
+    eventually("it joined, and keeps what it is known by", DEADLINE, || {
+        let kept = std::fs::read_dir(place.path("one/identity")).map_err(|error| error.to_string())?;
+        kept.filter_map(Result::ok)
+            .find(|entry| entry.path().extension().is_some_and(|ending| ending == "pem"))
+            .map(drop)
+            .ok_or_else(|| "no".to_owned())
+    });
+    let name = joined().remove(0);
+    let revoked = place.gramwise(&["token", "revoke", &name]).expect(0);
+    let by = token_id(place, "sweeps.trust/worker.token");
+    assert!(revoked.stderr.contains(&format!("`gramwise token revoke {by}`")), "{revoked}");
+    for process in [worker, site.worker_with("one", "sweeps.trust/worker.token")] {
+        let refused = process.wait().expect(4);
+        assert!(refused.stderr.contains("this worker was revoked\nhint: with a new token"), "{refused}");
+    }
+    assert_eq!(joined().len(), 1, "the same token does not let it in as another");
+    let new = token(place, &["--role", "worker"]);
+    place.write("new.token", &new.secret());
+    let worker = site.worker_with("one", "new.token");
+    eventually("it joined anew", DEADLINE, || {
+        if joined().len() == 2 { Ok(()) } else { Err(joined().join(" ")) }
+    });
+    ended([worker, coordinator]);
+}
+
 fn token_id(place: &Place, file: &str) -> String {
     Token::parse(&place.text(file)).unwrap().id
 }
@@ -109,6 +145,15 @@ fn another_coordinator_is_not_believed() {
         assert!(matches!(refused.code, Some(3 | 4)) && refused.stderr.contains(why), "{refused}");
     }
     assert_eq!(site.place.number("SELECT count(*) FROM journal"), 0);
+    // A worker does not wait for somebody who will never be the right one.
+    other.place.gramwise(&["token", "create", "--role", "worker"]).expect(0);
+    let foreign = other.place.path("sweeps.trust/worker.token").display().to_string();
+    let refused = site.worker_with("one", &foreign).wait().expect(4);
+    assert!(
+        refused.stderr.contains("is not the coordinator that the token is for")
+            && refused.stderr.contains("hint: "),
+        "{refused}"
+    );
     ended([coordinator]);
 }
 
@@ -143,7 +188,7 @@ fn code<T>(answer: Result<T, tonic::Status>) -> Code {
 }
 
 /// Kibibytes that a process holds in memory at most so far.
-fn peak_kib(process: &Running) -> u64 {
+pub(crate) fn peak_kib(process: &Running) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

@@ -65,7 +65,7 @@ pub enum Refused {
     Expired(String),
     /// A certificate that is not on the list any more.
     #[error(
-        "this worker was revoked\nhint: on the coordinator's machine, `gramwise token create --role worker` lets it join anew"
+        "this worker was revoked\nhint: with a new token it can join again; on the coordinator's machine, `gramwise token create --role worker` makes one"
     )]
     WorkerRevoked,
     /// It is for something else.

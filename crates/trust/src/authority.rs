@@ -13,6 +13,7 @@ use rcgen::{
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::token::Token;
 use crate::{Error, file};
 
 /// The name of every coordinator in its certificate. Its address may change and be any: what tells it from others is who signed.
@@ -165,9 +166,11 @@ impl WorkerKey {
 }
 
 impl WorkerIdentity {
-    /// The one that a host kept for a coordinator's authority; `None` if there is none. Hosts may share the folder.
-    pub fn kept(folder: &Path, authority: Fingerprint, host: &str) -> Result<Option<Self>, Error> {
-        let path = Self::path(folder, authority, host);
+    /// The one that a host got by a token for a coordinator's authority; `None` if there is none, or the token names no authority. Hosts
+    /// may share the folder. One that the coordinator revoked stays, so that the same token does not let it in again as another.
+    pub fn kept(folder: &Path, by: &Token, host: &str) -> Result<Option<Self>, Error> {
+        let Some(authority) = by.authority else { return Ok(None) };
+        let path = Self::path(folder, authority, by, host);
         let Some(text) = file::read(&path)? else { return Ok(None) };
         let wrong = || Error::Content {
             path: path.clone(),
@@ -182,22 +185,16 @@ impl WorkerIdentity {
         Ok(Some(Self { name: own(name), authority, certificate: own(certificate), key: own(key) }))
     }
 
-    /// Keeps it in a folder, as that of a host.
-    pub fn keep(&self, folder: &Path, host: &str) -> Result<(), Error> {
+    /// Keeps it in a folder, as that of a host that joined by a token.
+    pub fn keep(&self, folder: &Path, by: &Token, host: &str) -> Result<(), Error> {
         file::folder(folder)?;
         let text = format!("{}\n{}{}", self.name, self.key, self.certificate);
-        file::write(&Self::path(folder, self.authority, host), &text)
+        file::write(&Self::path(folder, self.authority, by, host), &text)
     }
 
-    /// Forgets the one that was kept: the coordinator does not let it in any more.
-    pub fn forget(folder: &Path, authority: Fingerprint, host: &str) {
-        // The next join writes over what stays.
-        let _ = std::fs::remove_file(Self::path(folder, authority, host));
-    }
-
-    fn path(folder: &Path, authority: Fingerprint, host: &str) -> PathBuf {
+    fn path(folder: &Path, authority: Fingerprint, by: &Token, host: &str) -> PathBuf {
         let of_host = Fingerprint::of(host.as_bytes());
-        folder.join(format!("{}-{}.pem", hex(&authority.0[..8]), hex(&of_host.0[..8])))
+        folder.join(format!("{}-{}-{}.pem", hex(&authority.0[..8]), by.id, hex(&of_host.0[..8])))
     }
 }
 

@@ -10,6 +10,21 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::authority::{Fingerprint, SERVER_NAME};
 
+/// Did a call fail because the other side is not who it should be, or does not encrypt? Trying again does not help there.
+pub fn is_distrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // Inside an error of input and output, what went wrong is no source of it but a part.
+        let part = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        let of_tls = part.map_or_else(|| error.downcast_ref::<Error>(), |part| part.downcast_ref::<Error>());
+        if matches!(of_tls, Some(Error::InvalidCertificate(_) | Error::InvalidMessage(_))) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Believes what the one authority signed, which the other side sends along.
 #[derive(Debug)]
 pub(crate) struct Pinned {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gramwise_trust::{Address, is_distrusted};
 use gramwise_wire::v1::LeaseRequest;
 use gramwise_wire::v1::lease_reply::Answer;
 use tonic::{Code, Status};
@@ -11,11 +12,28 @@ use crate::Client;
 /// The pause before a call that found nobody is tried again.
 pub(crate) const RETRY: Duration = Duration::from_millis(500);
 
-/// Asks for a trial until there is an answer for this worker.
-pub(crate) async fn lease(client: &mut Client, question: &LeaseRequest) -> Result<Answer, Status> {
+/// Asks for a trial until there is an answer for this worker. `stranger` says whose answer is the first, and where it is asked for.
+pub(crate) async fn lease(
+    client: &mut Client,
+    question: &LeaseRequest,
+    stranger: Option<&Address>,
+) -> Result<Answer, Status> {
+    let mut told = false;
     loop {
         match client.lease(question.clone()).await {
-            Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
+            Err(status) if stranger.is_some() && is_distrusted(&status) => {
+                let why = stranger.map(|address| distrusted(address, &status)).unwrap_or_default();
+                return Err(Status::unauthenticated(why));
+            }
+            Err(status) if is_transient(&status) => {
+                if let (Some(address), false) = (stranger, std::mem::replace(&mut told, true)) {
+                    tracing::warn!(
+                        "{address} does not answer ({}); trying again\nhint: the token says whether calls are encrypted; is it one of this coordinator?",
+                        cause(&status)
+                    );
+                }
+                tokio::time::sleep(RETRY).await;
+            }
             Err(status) => return Err(status),
             // Asked again with the same number: an assignment that got lost on the way comes again.
             Ok(reply) => match reply.into_inner().answer {
@@ -39,4 +57,23 @@ pub(crate) fn is_transient(status: &Status) -> bool {
             | Code::Unauthenticated
             | Code::PermissionDenied
     )
+}
+
+/// What to say where somebody else answers.
+pub(crate) fn distrusted(address: &Address, status: &Status) -> String {
+    format!(
+        "{address} is not the coordinator that the token is for ({})\nhint: `gramwise token create --role worker` on its machine makes one that names it",
+        cause(status)
+    )
+}
+
+/// Why a call did not come through, in words: what lies deepest says most.
+pub(crate) fn cause(status: &Status) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(status);
+    let mut words = status.message().to_owned();
+    while let Some(error) = cause {
+        words = error.to_string();
+        cause = error.source();
+    }
+    words
 }

@@ -1,12 +1,13 @@
 //! A cgroup (v2) for each trial, where this process may make one: its CPU time is then exact whatever the trial's processes do, and
 //! ending it ends all of them. Nothing depends on it; without one, the process tree below the shim tells.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gramwise_meter::{Finding, Status};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::processes::started;
@@ -14,6 +15,9 @@ use crate::processes::started;
 const MOUNT: &str = "/sys/fs/cgroup";
 /// What the names of all begin with; then come the worker's process and a number.
 const PREFIX: &str = "gramwise-";
+
+/// The kernel's usual period of processor quotas, in microseconds.
+const CPU_PERIOD_US: u32 = 100_000;
 
 /// A trial's cgroup.
 #[derive(Debug)]
@@ -78,6 +82,19 @@ impl Cgroup {
         done
     }
 
+    /// Says that its shim lives, for as long as the answer is kept: the kernel lets go of the lock with the process.
+    pub(crate) fn held(&self) -> Option<File> {
+        let folder = File::open(&self.folder).ok()?;
+        flock(&folder, FlockOperation::NonBlockingLockShared).ok()?;
+        Some(folder)
+    }
+
+    /// Does its shim live?
+    fn is_held(&self) -> bool {
+        let lock = |folder: File| flock(&folder, FlockOperation::NonBlockingLockExclusive);
+        File::open(&self.folder).is_ok_and(|folder| lock(folder) == Err(rustix::io::Errno::WOULDBLOCK))
+    }
+
     /// Ends all that is in it.
     pub(crate) fn kill(&self) {
         let file = self.folder.join("cgroup.kill");
@@ -105,14 +122,20 @@ impl Cgroup {
         format!("{PREFIX}{process}-{}-{number}", started(process).unwrap_or(0))
     }
 
-    /// Bounds the memory of all in it, where that controller can be had: one that wants more is ended by the kernel.
-    pub(crate) fn limit_memory(&self, bytes: u64) {
-        if let Some(parent) = self.folder.parent() {
-            // It is on already, or cannot be had: processes of its own stand in the way, or nobody delegated it.
-            let _ = fs::write(parent.join("cgroup.subtree_control"), "+memory");
-        }
-        if let Err(error) = fs::write(self.folder.join("memory.max"), bytes.to_string()) {
-            tracing::debug!(%error, "a trial's memory cannot be limited here");
+    /// Bounds what all in it use together, where the controllers can be had: what wants more memory is ended by the kernel, what wants
+    /// more processor time waits.
+    pub(crate) fn limit(&self, cpus: Option<u32>, memory: Option<u64>) {
+        let period = u64::from(CPU_PERIOD_US);
+        let cpus = cpus.map(|cpus| ("cpu", "cpu.max", format!("{} {period}", u64::from(cpus) * period)));
+        let memory = memory.map(|bytes| ("memory", "memory.max", bytes.to_string()));
+        for (controller, file, most) in cpus.into_iter().chain(memory) {
+            if let Some(parent) = self.folder.parent() {
+                // It is on already, or cannot be had: processes of its own stand in the way, or nobody delegated it.
+                let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
+            }
+            if let Err(error) = fs::write(self.folder.join(file), most) {
+                tracing::debug!(%error, controller, "a trial cannot be limited here");
+            }
         }
     }
 
@@ -132,9 +155,15 @@ impl Cgroup {
     }
 }
 
-/// Ends what workers left that were killed together with their shims, and removes their cgroups; `adopted` ones go on.
-pub(crate) fn sweep_up(adopted: &[PathBuf]) {
-    let Ok(own) = own() else { return };
+/// Ends what workers left that were killed together with their shims, and removes their cgroups. What has its shim has somebody who
+/// ends it: it may be another worker's by now.
+pub(crate) fn sweep_up() {
+    if let Ok(own) = own() {
+        sweep_up_at(&own);
+    }
+}
+
+fn sweep_up_at(own: &Path) {
     let left = |folder: &PathBuf| {
         let name = folder.file_name()?.to_str()?.strip_prefix(PREFIX)?;
         let mut parts = name.split('-').map(str::parse::<u64>);
@@ -144,11 +173,12 @@ pub(crate) fn sweep_up(adopted: &[PathBuf]) {
         (started(process) != Some(start)).then_some(())
     };
     let entries = fs::read_dir(own).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-    for folder in entries.filter(|folder| !adopted.contains(folder) && left(folder).is_some()) {
-        tracing::debug!(cgroup = %folder.display(), "of a worker that is gone: ended");
-        let cgroup = Cgroup::at(folder);
-        cgroup.kill();
-        cgroup.remove();
+    for cgroup in entries.filter(|folder| left(folder).is_some()).map(Cgroup::at) {
+        if !cgroup.is_held() {
+            tracing::debug!(cgroup = %cgroup.folder.display(), "of a worker that is gone: ended");
+            cgroup.kill();
+            cgroup.remove();
+        }
     }
 }
 
@@ -198,6 +228,34 @@ mod tests {
         fs::create_dir(hybrid.path().join("unified")).unwrap();
         fs::write(hybrid.path().join("unified/cgroup.procs"), "").unwrap();
         assert_eq!(own_at(hybrid.path(), "0::/\n").unwrap(), hybrid.path().join("unified/"));
+    }
+
+    #[test]
+    fn what_is_left_is_ended_unless_its_shim_lives() {
+        let own = tempfile::tempdir().unwrap();
+        // No process was started at that time.
+        let make = |name: &str| Cgroup::make_in(own.path(), name).unwrap();
+        let (left, held) = (make("gramwise-1-77-1"), make("gramwise-1-77-2"));
+        let mine = make(&Cgroup::name(3));
+        make("gramwise-probe");
+        let shim = held.held().unwrap();
+        sweep_up_at(own.path());
+        assert_eq!([&left, &held, &mine].map(|one| one.folder.exists()), [false, true, true]);
+        drop(shim);
+        sweep_up_at(own.path());
+        assert!(!held.folder.exists() && mine.folder.exists());
+    }
+
+    #[test]
+    fn limits_are_what_the_kernel_reads() {
+        let own = tempfile::tempdir().unwrap();
+        let cgroup = Cgroup::make_in(own.path(), "gramwise-1-2-3").unwrap();
+        cgroup.limit(Some(3), Some(1 << 30));
+        let read = |file: &str| fs::read_to_string(cgroup.folder.join(file)).unwrap();
+        assert_eq!(
+            (read("cpu.max"), read("memory.max")),
+            ("300000 100000".to_owned(), "1073741824".to_owned())
+        );
     }
 
     #[test]

@@ -25,16 +25,18 @@ pub(crate) async fn settle(life: Earlier, options: &Options, meter: &MeterHandle
     for held in life.held() {
         supervise::end_orphan(&Files::of(&options.files, held.assignment.attempt)).await;
     }
-    gone(&life.record, options.grace + SHIM_SLACK).await;
+    gone(&life.record, life.record.attempts.keys(), options.grace + SHIM_SLACK).await;
     let (reply, settled) = tokio::sync::oneshot::channel();
     meter.settle(life.record.left.clone(), endings(&life.record, options), move |snapshot| {
         drop(reply.send(snapshot));
     });
     let Ok(snapshot) = settled.await else { return };
-    let report = report(&life.record, &snapshot);
+    let mut report = report(&life.record, &snapshot);
     let told = loop {
-        match client.report(report_to_wire(&report)).await {
+        match client.report(report_to_wire(&report)).await.map(|reply| reply.into_inner().acked_through) {
             Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
+            // It heard a later one, which is not on disk.
+            Ok(through) if through > report.seq => report.seq = through + 1,
             answered => break answered,
         }
     };
@@ -58,11 +60,14 @@ pub(crate) async fn settle(life: Earlier, options: &Options, meter: &MeterHandle
     }
 }
 
-/// Waits until the trials of that life have ended: their shims end them once their worker is gone.
-async fn gone(record: &Record, patience: Duration) {
+/// Waits until trials of that life and its setup have ended: their shims end them once their worker is gone.
+pub(crate) async fn gone<'a>(
+    record: &'a Record,
+    trials: impl Iterator<Item = &'a ConsumerId> + Clone,
+    patience: Duration,
+) {
     let began = Instant::now();
-    let runs =
-        || record.attempts.keys().chain(&record.setup).any(|consumer| record.left.is_running(*consumer));
+    let runs = || trials.clone().chain(&record.setup).any(|consumer| record.left.is_running(*consumer));
     while runs() && began.elapsed() < patience {
         tokio::time::sleep(POLL).await;
     }
@@ -72,7 +77,8 @@ async fn gone(record: &Record, patience: Duration) {
 pub(crate) fn endings(record: &Record, options: &Options) -> BTreeMap<ConsumerId, Ending> {
     let attempts =
         record.attempts.iter().map(|(consumer, attempt)| (*consumer, Files::of(&options.files, *attempt)));
-    let setup = record.setup.map(|consumer| (consumer, Files::of_setup(&options.files)));
+    // What a new setup follows has ended before it; of the last, the file tells.
+    let setup = record.setup.last().map(|consumer| (*consumer, Files::of_setup(&options.files)));
     let ending = |files: &Files| {
         let exit: Exit = serde_json::from_slice(&std::fs::read(files.exit()).ok()?).ok()?;
         Some(Ending { at: Duration::from_millis(exit.at_ms), cpu: Duration::from_millis(exit.cpu_ms) })
@@ -89,8 +95,8 @@ fn report(record: &Record, snapshot: &HostSnapshot) -> Report {
         steps: Vec::new(),
         ended: Some(AttemptEnd { kind: EndKind::Interrupted, message: "its worker was killed".to_owned() }),
     });
-    let setup = record.setup.as_ref().map_or(Energy::ZERO, of);
-    let HostTotals { total, idle, overhead, other } = HostTotals::since(snapshot, &record.before, setup);
+    let HostTotals { total, idle, overhead, other } =
+        HostTotals::since(snapshot, &record.before, &record.setup);
     Report {
         worker: record.worker.clone(),
         seq: record.seq + 1,

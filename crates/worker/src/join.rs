@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use gramwise_trust::{Address, BadAddress, Fingerprint, Peer, Token, WorkerIdentity, WorkerKey};
+use gramwise_trust::{
+    Address, BadAddress, Fingerprint, Peer, Token, WorkerIdentity, WorkerKey, is_distrusted,
+};
 use gramwise_wire::v1::JoinRequest;
 use gramwise_wire::v1::trust_client::TrustClient;
 
-use crate::calls::{RETRY, is_transient};
+use crate::calls::{RETRY, cause, distrusted, is_transient};
 
 /// Why a machine is not a worker.
 #[derive(Debug, thiserror::Error)]
@@ -26,11 +28,11 @@ pub enum JoinError {
 /// known by. Waits for a coordinator that does not answer.
 pub async fn join(address: Address, token: Token, folder: &Path, host: &str) -> Result<Peer, JoinError> {
     let Some(authority) = token.authority else { return Ok(Peer::by_token(address, token)) };
-    if let Some(identity) = WorkerIdentity::kept(folder, authority, host)? {
+    if let Some(identity) = WorkerIdentity::kept(folder, &token, host)? {
         return Ok(Peer::as_worker(address, identity));
     }
-    let identity = certified(&Peer::by_token(address.clone(), token), authority, host).await?;
-    identity.keep(folder, host)?;
+    let identity = certified(&Peer::by_token(address.clone(), token.clone()), authority, host).await?;
+    identity.keep(folder, &token, host)?;
     Ok(Peer::as_worker(address, identity))
 }
 
@@ -41,9 +43,12 @@ async fn certified(peer: &Peer, authority: Fingerprint, host: &str) -> Result<Wo
     let mut told = false;
     let reply = loop {
         match client.join(request.clone()).await {
+            Err(status) if is_distrusted(&status) => {
+                return Err(JoinError::Refused(distrusted(&peer.address, &status)));
+            }
             Err(status) if is_transient(&status) => {
                 if !std::mem::replace(&mut told, true) {
-                    tracing::warn!("{} does not answer; trying again", peer.address);
+                    tracing::warn!("{} does not answer ({}); trying again", peer.address, cause(&status));
                 }
                 tokio::time::sleep(RETRY).await;
             }

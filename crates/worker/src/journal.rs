@@ -35,8 +35,8 @@ pub(crate) struct Record {
     /// The last step of each that the coordinator has.
     #[serde(default)]
     pub(crate) steps: BTreeMap<ConsumerId, u64>,
-    /// The consumer of `setup`, charged to overhead.
-    pub(crate) setup: Option<ConsumerId>,
+    /// The consumers of `setup`, charged to overhead: one that was killed is followed by another.
+    pub(crate) setup: Vec<ConsumerId>,
     /// Is `setup` done, where the sweep has one?
     #[serde(default)]
     pub(crate) is_set_up: bool,
@@ -90,11 +90,7 @@ impl Journal {
             if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '_' }
         };
         let path = folder.join(format!("{}.jsonl", worker.0.chars().map(legal).collect::<String>()));
-        // A disk that is full lets files be made, and nothing be written.
-        let probe = folder.join(format!("probe-{}", std::process::id()));
-        let room = fs::write(&probe, vec![0u8; 65_536]);
-        let _ = fs::remove_file(&probe);
-        room?;
+        room(files)?;
         let file = create(&path)?;
         Ok(Self { path, file, length: 0, flushed: Instant::now() })
     }
@@ -194,6 +190,14 @@ impl Earlier {
     }
 }
 
+/// Is there room to write in a worker's folder? A disk that is full lets files be made, and nothing be written.
+pub(crate) fn room(files: &Path) -> io::Result<()> {
+    let probe = files.join(format!("probe-{}", std::process::id()));
+    let written = fs::write(&probe, vec![0u8; 65_536]);
+    let _ = fs::remove_file(&probe);
+    written
+}
+
 /// The folder of what a life holds.
 fn held_in(journal: &Path) -> PathBuf {
     journal.with_extension("held")
@@ -226,7 +230,7 @@ mod tests {
             seq,
             attempts: BTreeMap::new(),
             steps: BTreeMap::new(),
-            setup: None,
+            setup: Vec::new(),
             is_set_up: false,
             request: 0,
             before: HostSnapshot::default(),

@@ -37,8 +37,8 @@ pub(crate) struct Outbox {
     /// Attempts whose end is acknowledged, with the total that was told. A device that could not be read at the end may answer
     /// later, and then theirs still grows.
     settled: BTreeMap<ConsumerId, (AttemptId, Energy)>,
-    /// The consumer of `setup`, charged to overhead.
-    setup: Option<ConsumerId>,
+    /// The consumers of `setup`, charged to overhead.
+    setup: Vec<ConsumerId>,
     /// What the host had burnt when it began to serve a sweep.
     before: HostSnapshot,
 }
@@ -50,7 +50,7 @@ impl Outbox {
             seq: 0,
             attempts: BTreeMap::new(),
             settled: BTreeMap::new(),
-            setup: None,
+            setup: Vec::new(),
             before: HostSnapshot::default(),
         }
     }
@@ -66,7 +66,7 @@ impl Outbox {
     }
 
     pub(crate) fn open_setup(&mut self, consumer: ConsumerId) {
-        self.setup = Some(consumer);
+        self.setup.push(consumer);
     }
 
     /// Takes in steps that were read together. The energy since the steps before is divided evenly over them: the meter
@@ -115,8 +115,8 @@ impl Outbox {
             steps: Vec::new(),
             ended: None,
         });
-        let setup = self.setup.as_ref().map_or(Energy::ZERO, of);
-        let HostTotals { total, idle, overhead, other } = HostTotals::since(snapshot, &self.before, setup);
+        let HostTotals { total, idle, overhead, other } =
+            HostTotals::since(snapshot, &self.before, &self.setup);
         Report {
             worker: self.worker.clone(),
             seq: self.seq,
@@ -134,7 +134,7 @@ impl Outbox {
         let mut outbox = Self::new(record.worker.clone());
         // Its last report may have been told, or this record's moment under that number: the next has another in any case.
         outbox.seq = record.seq.max(1);
-        outbox.setup = record.setup;
+        outbox.setup.clone_from(&record.setup);
         outbox.before = record.before.clone();
         for Held { consumer, assignment, .. } in held {
             let untold = Untold {
@@ -149,6 +149,11 @@ impl Outbox {
         let over = record.attempts.iter().filter(|(consumer, _)| !outbox.attempts.contains_key(consumer));
         outbox.settled = over.map(|(consumer, attempt)| (*consumer, (*attempt, Energy::ZERO))).collect();
         outbox
+    }
+
+    /// The coordinator knows reports through this number, perhaps of a moment that is not on disk: the next is a later one.
+    pub(crate) fn known_through(&mut self, acked: u64) {
+        self.seq = self.seq.max(acked);
     }
 
     /// Totals as of a snapshot under the number of the last report: once that is safe they change nothing.
@@ -167,7 +172,7 @@ impl Outbox {
             seq: self.seq,
             attempts: open.chain(settled).collect(),
             steps: self.attempts.iter().map(|(consumer, untold)| (*consumer, untold.safe)).collect(),
-            setup: self.setup,
+            setup: self.setup.clone(),
             is_set_up,
             request,
             before: self.before.clone(),
@@ -232,8 +237,10 @@ pub(crate) struct HostTotals {
 }
 
 impl HostTotals {
-    /// `before` is an earlier snapshot of the same meter, without consumers; `setup` is charged to overhead.
-    pub(crate) fn since(now: &HostSnapshot, before: &HostSnapshot, setup: Energy) -> Self {
+    /// `before` is an earlier snapshot of the same meter, without consumers; those of `setup` are charged to overhead.
+    pub(crate) fn since(now: &HostSnapshot, before: &HostSnapshot, setup: &[ConsumerId]) -> Self {
+        let setup = setup.iter().filter_map(|consumer| now.consumers.get(consumer));
+        let setup = setup.fold(Energy::ZERO, |sum, energy| sum + *energy);
         let grown = |now: Energy, before: Energy| now.since(&before).unwrap_or_default();
         Self {
             total: grown(now.total, before.total),

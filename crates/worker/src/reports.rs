@@ -26,12 +26,18 @@ impl Reports {
         }
     }
 
-    /// Sends what came since the last call; at the end, also a last line without a line break.
+    /// Sends what came since the last call, of each file a megabyte; at the end all, also a last line without a line break.
     pub(crate) async fn forward(&mut self, news: &mpsc::Sender<News>, is_last: bool) {
-        let mut lines = self.file.lines().unwrap_or_default();
+        while self.forward_piece(news, is_last).await && is_last {}
+    }
+
+    /// Is there more, at once?
+    async fn forward_piece(&mut self, news: &mpsc::Sender<News>, is_last: bool) -> bool {
+        let (mut lines, more_lines) = self.file.lines().unwrap_or_default();
         lines.extend(self.socket.iter_mut().flat_map(Socket::lines));
-        let mut printed = self.stdout.lines().unwrap_or_default();
-        if is_last {
+        let (mut printed, more_printed) = self.stdout.lines().unwrap_or_default();
+        let more = more_lines || more_printed;
+        if is_last && !more {
             lines.extend(self.file.rest());
             printed.extend(self.stdout.rest());
         }
@@ -48,5 +54,6 @@ impl Reports {
         if !steps.is_empty() {
             let _ = news.send(News::Steps(steps)).await;
         }
+        more
     }
 }

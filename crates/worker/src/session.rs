@@ -22,7 +22,7 @@ use crate::allocation::{Allocation, described};
 use crate::calls::{self, RETRY, is_transient};
 use crate::cgroup;
 use crate::environment::Files;
-use crate::journal::{Held, Journal, Record};
+use crate::journal::{self, Held, Journal, Record};
 use crate::outbox::Outbox;
 use crate::place::place;
 use crate::resume;
@@ -125,7 +125,9 @@ struct Session {
     telling: bool,
     stage: Stage,
     failure: Option<Error>,
-    /// When its last report did not come through for the first time.
+    /// When a report did not come through for the first time.
+    unheard_since: Option<Instant>,
+    /// The same of one that has nothing more to do than to tell it.
     leaving_since: Option<Instant>,
     over: Over,
     journal: Arc<Mutex<Journal>>,
@@ -168,13 +170,11 @@ pub async fn run(
     let unwritable = |source| Error::Files { folder: folder.clone(), source };
     std::fs::create_dir_all(&folder).map_err(unwritable)?;
     let place = place(&folder).map_err(unwritable)?;
-    let resumed = tokio::select! {
+    let (resumed, others) = tokio::select! {
         resumed = resume::resume(&options, &meter, &mut client) => resumed,
         () = interrupt.cancelled() => return Ok(Over::Sweep),
     };
-    let adopted = resumed.iter().flat_map(|life| &life.attempts);
-    let cgroups: Vec<PathBuf> = adopted.filter_map(|(_, orphan)| orphan.as_ref()?.cgroup.clone()).collect();
-    cgroup::sweep_up(&cgroups);
+    cgroup::sweep_up();
     let (journal, outbox, earlier) = if let Some(life) = resumed {
         options.name = life.record.worker.clone();
         (life.journal, life.outbox, Some((life.record, life.attempts)))
@@ -212,12 +212,18 @@ pub async fn run(
         telling: false,
         stage: Stage::Working,
         failure: None,
+        unheard_since: None,
         leaving_since: None,
         over: Over::Sweep,
         journal: Arc::new(Mutex::new(journal)),
     };
     if let Some((record, attempts)) = earlier {
         session.restore(&record, attempts);
+    }
+    if others {
+        let settling =
+            resume::settle_later(session.options.clone(), session.meter.clone(), session.client.clone());
+        session.tasks.spawn(settling);
     }
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -285,8 +291,9 @@ impl Session {
             memory: allocation.memory,
         };
         let (mut client, events) = (self.client.clone(), self.events.clone());
+        let stranger = (!self.is_known).then(|| self.options.peer.address.clone());
         self.tasks.spawn(async move {
-            let answer = calls::lease(&mut client, &question).await;
+            let answer = calls::lease(&mut client, &question, stranger.as_ref()).await;
             let _ = events.send(Event::Leased(Box::new(answer))).await;
         });
     }
@@ -315,7 +322,11 @@ impl Session {
             Event::News(consumer, News::Ended(end)) => {
                 self.wishes.remove(&consumer);
                 self.outputs.remove(&consumer);
-                self.outbox.end(consumer, end);
+                if let (EndKind::Failure, Err(source)) = (end.kind, journal::room(&self.options.files)) {
+                    self.without_room(consumer, source);
+                } else {
+                    self.outbox.end(consumer, end);
+                }
                 Ok(())
             }
             Event::SetUp(done) => {
@@ -417,7 +428,17 @@ impl Session {
         });
     }
 
+    /// Nothing can be written: an attempt that failed, or would, does not tell of its configuration, and no other is of use here.
+    fn without_room(&mut self, consumer: ConsumerId, source: std::io::Error) {
+        self.give_back(consumer, EndKind::Interrupted, &format!("its worker cannot write: {source}"));
+        self.fail(Error::Files { folder: self.options.files.clone(), source });
+    }
+
     fn start(&mut self, consumer: ConsumerId, assignment: Assignment) {
+        if let Err(source) = journal::room(&self.options.files) {
+            self.without_room(consumer, source);
+            return;
+        }
         self.hand_over_output(consumer, assignment.attempt);
         self.supervise(consumer, move |options, meter, wished, news| async move {
             let surroundings = surroundings(&options, meter);
@@ -429,8 +450,7 @@ impl Session {
     fn restore(&mut self, record: &Record, attempts: Vec<(Held, Option<Orphan>)>) {
         self.is_known = true;
         self.request = record.request.saturating_sub(1);
-        let had_trials = !(record.attempts.is_empty() && attempts.is_empty());
-        if record.is_set_up || had_trials {
+        if record.is_set_up {
             self.setup = Setup::Done;
         }
         for (held, orphan) in attempts {
@@ -519,25 +539,27 @@ impl Session {
         self.telling = false;
         let reply = match reply {
             Ok(reply) => reply,
-            // Before the first answered call for work the coordinator does not know this worker.
-            Err(status) if is_transient(&status) || status.code() == Code::NotFound => {
-                let since = *self.leaving_since.get_or_insert_with(Instant::now);
-                let is_hopeless = status.code() == Code::NotFound || since.elapsed() > GOODBYE;
-                if !report.leaving {
-                    self.leaving_since = None;
-                } else if is_hopeless {
-                    self.stage = Stage::Left;
-                }
+            // Before the first answered call for work the coordinator does not know this worker: there is nothing to tell.
+            Err(status) if status.code() == Code::NotFound && !self.is_known => {
+                self.stage = Stage::Left;
+                return Ok(());
+            }
+            Err(status) if is_transient(&status) => {
+                self.unheard(&status);
                 return Ok(());
             }
             Err(status) => {
-                if report.leaving {
+                self.fail(refused(&status));
+                if self.is_idle() {
                     self.stage = Stage::Left;
                 }
-                self.fail(refused(&status));
                 return Ok(());
             }
         };
+        self.heard();
+        if reply.drained {
+            self.drained();
+        }
         if reply.acked_through >= report.seq {
             for (consumer, sum) in self.outbox.acknowledged(report) {
                 self.meter.forget(consumer, sum);
@@ -556,6 +578,36 @@ impl Session {
             self.instructed(attempt, &instruction);
         }
         Ok(())
+    }
+
+    /// A report did not come through.
+    fn unheard(&mut self, status: &tonic::Status) {
+        if self.unheard_since.is_none() {
+            tracing::warn!(
+                "{} does not answer ({}); trials go on, and what they do is told later",
+                self.options.peer.address,
+                calls::cause(status)
+            );
+        }
+        self.unheard_since.get_or_insert_with(Instant::now);
+        if self.stage == Stage::Leaving && self.is_idle() {
+            let leaving = self.leaving_since.get_or_insert_with(Instant::now);
+            if !self.is_known || leaving.elapsed() > GOODBYE {
+                self.stage = Stage::Left;
+            }
+        }
+    }
+
+    /// One did.
+    fn heard(&mut self) {
+        self.leaving_since = None;
+        if let Some(since) = self.unheard_since.take() {
+            tracing::warn!(
+                "{} answers again after {} s",
+                self.options.peer.address,
+                since.elapsed().as_secs()
+            );
+        }
     }
 
     fn instructed(&mut self, attempt: AttemptId, instruction: &Instruction) {

@@ -125,24 +125,28 @@ pub fn main(arguments: &Arguments) -> io::Result<()> {
     // Fails only for a process that leads a group already, as when run by hand.
     let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    if !arguments.orphaned.is_zero() {
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let fifo = fifo(&arguments.exit);
+    // Where there are no FIFOs, nobody could speak to an orphan: it ends with its worker.
+    let may_be_adopted = !arguments.orphaned.is_zero()
+        && rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).is_ok();
+    if may_be_adopted {
         let process = std::process::id();
         let orphan = Orphan {
             process,
             started: started(process).unwrap_or_default(),
             cgroup: arguments.cgroup.clone(),
         };
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, fifo(&arguments.exit), rustix::fs::FileType::Fifo, mode, 0)?;
         write_whole(&orphan_file(&arguments.exit), &orphan)?;
     }
     let cgroup = arguments.cgroup.clone().map(Cgroup::at);
+    let _lives = cgroup.as_ref().and_then(Cgroup::held);
     let started = match &cgroup {
         Some(cgroup) => cgroup.within(|| start(arguments)),
         None => start(arguments),
     };
     let mut exit = match started {
-        Ok(child) => attend(child, arguments, cgroup.as_ref())?,
+        Ok(child) => attend(child, arguments, (fifo, may_be_adopted), cgroup.as_ref())?,
         Err(error) => {
             let program = arguments.command.first().map_or("nothing", String::as_str);
             let not_started = Some(format!("cannot start `{program}`: {error}"));
@@ -186,7 +190,7 @@ fn word_to_stop(fifo: &Path, orphaned: Duration) {
 fn adopted(fifo: &Path, orphaned: Duration) -> Option<File> {
     use rustix::fs::{Mode, OFlags};
     let deadline = Instant::now() + orphaned;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut look: File = rustix::fs::open(fifo, flags, Mode::empty()).ok()?.into();
     while Instant::now() < deadline {
         match look.read(&mut [0]) {
@@ -204,9 +208,15 @@ fn adopted(fifo: &Path, orphaned: Duration) -> Option<File> {
 }
 
 /// Waits for the trial and its orphans; on the worker's word or death, ends them.
-fn attend(child: Pid, arguments: &Arguments, cgroup: Option<&Cgroup>) -> io::Result<Exit> {
+fn attend(
+    child: Pid,
+    arguments: &Arguments,
+    (fifo, may_be_adopted): (PathBuf, bool),
+    cgroup: Option<&Cgroup>,
+) -> io::Result<Exit> {
     let this = rustix::process::getpid();
-    let (grace, orphaned, fifo) = (arguments.grace, arguments.orphaned, fifo(&arguments.exit));
+    let grace = arguments.grace;
+    let orphaned = if may_be_adopted { arguments.orphaned } else { Duration::ZERO };
     let was_stopped = Arc::new(AtomicBool::new(false));
     let stopped = was_stopped.clone();
     let (over, is_over) = mpsc::channel::<()>();

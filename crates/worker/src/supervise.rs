@@ -160,7 +160,7 @@ async fn held_fifo(files: &Files) -> Option<File> {
     use rustix::fs::{Mode, OFlags};
     let path = fifo(&files.exit());
     for _ in 0..40 {
-        match rustix::fs::open(&path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
+        match rustix::fs::open(&path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
             Ok(end) => return Some(end.into()),
             Err(_) => tokio::time::sleep(POLL).await,
         }
@@ -181,7 +181,7 @@ pub(crate) async fn setup(
     surroundings.meter.open(consumer, &[], None);
     let surroundings =
         &Surroundings { orphaned: Duration::ZERO, meter: surroundings.meter.clone(), ..*surroundings };
-    let ended = match spawn(words, Vec::new(), (files, None), consumer, surroundings) {
+    let ended = match spawn(words, Vec::new(), (files, (None, None)), consumer, surroundings) {
         Ok(mut running) => {
             let told = tokio::select! {
                 exit = running.over() => Some(exit),
@@ -237,8 +237,8 @@ async fn start(
             |error| tracing::warn!(%error, path = %files.socket.display(), "no socket for the trial"),
         )
         .ok();
-    let limit = assignment.plan.memory;
-    let running = spawn(words, variables, (files, limit), consumer, surroundings)?;
+    let limits = (assignment.plan.cpus, assignment.plan.memory);
+    let running = spawn(words, variables, (files, limits), consumer, surroundings)?;
     tokio::fs::write(&args.0, args.1)
         .await
         .map_err(|error| format!("cannot write {}: {error}", args.0.display()))?;
@@ -248,7 +248,7 @@ async fn start(
 fn spawn(
     command: Vec<String>,
     variables: Vec<(String, String)>,
-    (files, memory): (Files, Option<u64>),
+    (files, (cpus, memory)): (Files, (Option<u32>, Option<u64>)),
     consumer: ConsumerId,
     surroundings: &Surroundings<'_>,
 ) -> Result<Running, String> {
@@ -260,8 +260,8 @@ fn spawn(
     }
     std::fs::create_dir_all(&files.folder).map_err(in_folder)?;
     let cgroup = Cgroup::make(&Cgroup::name(consumer.0));
-    if let (Some(cgroup), Some(bytes)) = (&cgroup, memory) {
-        cgroup.limit_memory(bytes);
+    if let Some(cgroup) = &cgroup {
+        cgroup.limit(cpus, memory);
     }
     let arguments = Arguments {
         cgroup: cgroup.as_ref().map(|cgroup| cgroup.folder().to_owned()),

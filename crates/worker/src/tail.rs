@@ -12,6 +12,8 @@ use serde_json::Value;
 
 /// A line longer than this is no report; the rest of it is skipped.
 const LONGEST: usize = 64 * 1024;
+/// Bytes read at once.
+const PIECE: u64 = 1 << 20;
 
 /// The reader of one growing file. The file need not exist yet.
 #[derive(Debug)]
@@ -49,22 +51,22 @@ impl Tail {
         Self { path: path.to_owned(), file: None, lines: Lines::default() }
     }
 
-    /// The lines that were completed since the last call.
-    pub(crate) fn lines(&mut self) -> io::Result<Vec<String>> {
+    /// The lines that were completed since the last call, of a megabyte at most. Is there more, at once?
+    pub(crate) fn lines(&mut self) -> io::Result<(Vec<String>, bool)> {
         if self.file.as_mut().is_some_and(|file| was_replaced(file, &self.path)) {
             *self = Self::new(&self.path);
         }
         if self.file.is_none() {
             match File::open(&self.path) {
                 Ok(file) => self.file = Some(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
                 Err(error) => return Err(error),
             }
         }
-        let Some(file) = &mut self.file else { return Ok(Vec::new()) };
+        let Some(file) = &mut self.file else { return Ok((Vec::new(), false)) };
         let mut fresh = Vec::new();
-        file.read_to_end(&mut fresh)?;
-        Ok(self.lines.take(&fresh))
+        file.take(PIECE).read_to_end(&mut fresh)?;
+        Ok((self.lines.take(&fresh), fresh.len() as u64 == PIECE))
     }
 
     /// The last line, if the file ended without a line break.
@@ -180,14 +182,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let mut tail = Tail::new(&path);
-        assert!(tail.lines().unwrap().is_empty());
+        assert!(tail.lines().unwrap().0.is_empty());
         let mut file = File::create(&path).unwrap();
         file.write_all(b"one\ntw").unwrap();
-        assert_eq!(tail.lines().unwrap(), ["one"]);
+        assert_eq!(tail.lines().unwrap().0, ["one"]);
         file.write_all(b"o\nthree").unwrap();
-        assert_eq!(tail.lines().unwrap(), ["two"]);
+        assert_eq!(tail.lines().unwrap().0, ["two"]);
         assert_eq!(tail.rest().as_deref(), Some("three"));
         assert_eq!(tail.rest(), None);
+    }
+
+    #[test]
+    fn what_was_written_in_great_haste_is_read_in_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let line = format!("{}\n", "x".repeat(99));
+        std::fs::write(&path, line.repeat(25_000)).unwrap();
+        let mut tail = Tail::new(&path);
+        let mut counts = Vec::new();
+        loop {
+            let (lines, more) = tail.lines().unwrap();
+            counts.push(lines.len());
+            if !more {
+                break;
+            }
+        }
+        assert_eq!((counts.len(), counts.iter().sum()), (3, 25_000));
     }
 
     #[test]
@@ -196,13 +216,13 @@ mod tests {
         let path = folder.path().join("report");
         let mut tail = Tail::new(&path);
         std::fs::write(&path, "first line\n").unwrap();
-        assert_eq!(tail.lines().unwrap(), ["first line"]);
+        assert_eq!(tail.lines().unwrap().0, ["first line"]);
         std::fs::write(&path, "second\n").unwrap();
-        assert_eq!(tail.lines().unwrap(), ["second"]);
+        assert_eq!(tail.lines().unwrap().0, ["second"]);
         std::fs::remove_file(&path).unwrap();
-        assert!(tail.lines().unwrap().is_empty());
+        assert!(tail.lines().unwrap().0.is_empty());
         std::fs::write(&path, "the third line\n").unwrap();
-        assert_eq!(tail.lines().unwrap(), ["the third line"]);
+        assert_eq!(tail.lines().unwrap().0, ["the third line"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use gramwise_trust::{Access, Authority, Role};
 
 use crate::args::{Common, TokenCommand};
 use crate::exit::{Exit, Failure};
-use crate::output::{print, terminal};
+use crate::output::{print, say, terminal};
 use crate::token;
 
 /// Makes, lists or revokes.
@@ -19,11 +19,20 @@ pub(super) fn tokens(common: &Common, command: &TokenCommand) -> anyhow::Result<
         }
         TokenCommand::Ls => print(listed(&access))?,
         TokenCommand::Revoke { id } => {
+            let by = access.known().workers.into_iter().find(|row| row.name == *id).map(|row| row.token);
             if access.revoke(id)? == 0 {
                 return Err(Failure::error(
                     Exit::WrongInput,
                     format!("no token and no worker `{id}`\nhint: `gramwise token ls` lists them"),
                 ));
+            }
+            if let Some(token) = by {
+                say(
+                    common,
+                    &format!(
+                        "the token that it joined with still lets machines join: `gramwise token revoke {token}` ends that, and all that joined with it"
+                    ),
+                );
             }
         }
     }

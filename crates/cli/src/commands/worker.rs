@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use gramwise_meter::{HostMeter, MeterThread};
-use gramwise_trust::WorkerIdentity;
 use gramwise_worker::{Error, JoinError, Options, Over};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -78,15 +77,7 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
                     eprintln!("warning: {error}; beginning anew");
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(error) => {
-                    if let (Error::Token(_), Some(authority), true) =
-                        (&error, peer.authority(), peer.worker().is_some())
-                    {
-                        // With a token that is let in it can join anew.
-                        WorkerIdentity::forget(&identity, authority, &hostname);
-                    }
-                    return Err(Failure::error(run::failed_as(&error), error.to_string()));
-                }
+                Err(error) => return Err(Failure::error(run::failed_as(&error), error.to_string())),
             }
         }
         watching.abort();
