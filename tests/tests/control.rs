@@ -78,6 +78,7 @@ fn what_is_enqueued_is_tried_first() {
         (&["enqueue", "1", "lr=0.7"], "`lr` cannot be 0.7: it is one of 0.1, 0.2, 0.3, 0.4"),
         (&["enqueue", "1", "momentum=1"], "the sweep has no hyperparameter `momentum`\nhint: it has lr"),
         (&["enqueue", "1", "lr"], "`lr` is no NAME=VALUE"),
+        (&["enqueue", "1", "lr=0.1", "lr=0.2"], "`lr` is given twice"),
         (&["enqueue", "9", "lr=0.4"], "no sweep 9"),
     ] {
         let refused = site.tell(words).expect(2);

@@ -167,8 +167,15 @@ fn a_flood_of_output_costs_little_memory_and_no_report() {
     );
     let (coordinator, worker) = (site.serve(), site.worker("one"));
     site.tell(&["submit", "sweep.yaml"]).expect(0);
+    eventually("the trial is there", DEADLINE, || {
+        if place.rows("SELECT number FROM attempt").is_empty() { Err(String::new()) } else { Ok(()) }
+    });
+    let followed = site.tell(&["logs", "1", "--follow"]).expect(0);
     site.ended(1);
     assert_eq!(count(place, "completed"), 1);
+    assert!(followed.stdout.ends_with("\ngramwise: {\"step\": 1, \"val_error\": 0.5}\n"), "the end is there");
+    let over = site.tell(&["cancel", "1"]).expect(2);
+    assert!(over.stderr.contains("sweep 1 is over"), "{over}");
     assert!(peak_kib(&worker) < 150 << 10, "{} KiB", peak_kib(&worker));
     end(vec![worker, coordinator]);
 }

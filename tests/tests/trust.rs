@@ -127,6 +127,71 @@ fn a_revoked_worker_comes_back_with_a_new_token_only() {
     ended([worker, coordinator]);
 }
 
+#[test]
+fn what_is_there_is_kept_and_what_is_lost_is_named() {
+    let site = encrypted();
+    let place = &site.place;
+    let init = || place.gramwise(&["serve", "--init"]);
+    let (worker, client) = ("sweeps.trust/worker.token", "sweeps.trust/client.token");
+    let before = (place.text(worker), place.text(client));
+    let again = init().expect(0);
+    assert!(again.stderr.contains("are already in"), "{again}");
+    assert_eq!((place.text(worker), place.text(client)), before);
+    // A token that opens nothing any more is made anew, and that is said.
+    place.write(client, "rubbish");
+    let mended = init().expect(0);
+    assert!(mended.stderr.contains("client.token did not open this coordinator any more"), "{mended}");
+    assert_ne!(place.text(client), "rubbish");
+    // A token that the environment names is somebody's for another coordinator.
+    let other =
+        place.write("other.token", &Token::random(gramwise_trust::Role::Client, None).unwrap().secret());
+    let kept = place.text("other.token");
+    let mut listing = place.command(&["token", "ls"]);
+    e2e::run(listing.env("GRAMWISE_TOKEN_FILE", &other)).expect(0);
+    assert_eq!(place.text("other.token"), kept);
+    // Without its list or its authority it would lock everyone out.
+    std::fs::rename(place.path("sweeps.trust/access.json"), place.path("list")).unwrap();
+    let refused = place.gramwise(&["serve", "--listen", "127.0.0.1:0"]).expect(2);
+    assert!(
+        refused.stderr.contains("the list of who is let in is gone from")
+            && refused.stderr.contains("hint: "),
+        "{refused}"
+    );
+    std::fs::rename(place.path("list"), place.path("sweeps.trust/access.json")).unwrap();
+    std::fs::remove_file(place.path("sweeps.trust/authority.pem")).unwrap();
+    let refused = init().expect(2);
+    assert!(
+        refused.stderr.contains("names an authority that is not in") && refused.stderr.contains("hint: "),
+        "{refused}"
+    );
+    // Nobody's database.
+    let nobody = Place::new();
+    for words in [&["token", "ls"][..], &["token", "create", "--role", "worker"]] {
+        let refused = nobody.gramwise(words).expect(2);
+        assert!(refused.stderr.contains("no coordinator has served this database\nhint: "), "{refused}");
+    }
+    assert!(nobody.names().is_empty(), "nothing is made");
+}
+
+#[test]
+fn a_client_cannot_have_the_coordinator_read_a_file() {
+    let site = Site::new();
+    let place = &site.place;
+    let coordinator = site.serve();
+    place.write("client.token", &token(place, &["--role", "client"]).secret());
+    let secret =
+        place.write("secret.csv", "from_utc,to_utc,g_per_kwh\n2023-03-14T12:00Z,2023-03-14T13:00Z,55\n");
+    let more: &'static str = format!("carbon: {{zone: GB, intensity: {}}}", secret.display()).leak();
+    Sweep { more, ..Sweep::default() }.write(place);
+    let submit = |token: &str| {
+        place.gramwise(&["submit", "sweep.yaml", "--coordinator", &site.url, "--token-file", token])
+    };
+    let refused = submit("client.token").expect(4);
+    assert!(refused.stderr.contains("which a client cannot have read\nhint: "), "{refused}");
+    submit("sweeps.token").expect(0);
+    ended([coordinator]);
+}
+
 fn token_id(place: &Place, file: &str) -> String {
     Token::parse(&place.text(file)).unwrap().id
 }

@@ -10,7 +10,7 @@ pub(crate) enum Exit {
     Success = 0,
     /// The sweep ended and no trial completed.
     SweepFailed = 1,
-    /// The command line, a file or a name is wrong; nothing was changed.
+    /// The command line, a file, a folder or a name is wrong; nothing was changed.
     WrongInput = 2,
     /// The coordinator cannot be reached.
     NoCoordinator = 3,
@@ -68,11 +68,15 @@ pub(crate) fn of(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<gramwise_meter::ProbeError>().is_some() {
         return Exit::WrongInput;
     }
-    match error.downcast_ref::<Store>() {
-        Some(Store::Missing(_) | Store::File { .. }) => Exit::WrongInput,
+    let of_environment =
+        error.chain().any(|cause| cause.is::<std::io::Error>() || cause.is::<gramwise_trust::Error>());
+    match error.chain().find_map(|cause| cause.downcast_ref::<Store>()) {
         Some(Store::InUse(_) | Store::Foreign(_) | Store::Newer { .. } | Store::Unreleased(_)) => {
             Exit::Refused
         }
-        Some(Store::Damaged(_) | Store::Sqlite(_)) | None => Exit::Internal,
+        Some(error) if error.is_of_environment() => Exit::WrongInput,
+        // A full disk, a folder that cannot be written in: the user's to mend, and no fault of gramwise.
+        None if of_environment => Exit::WrongInput,
+        Some(_) | None => Exit::Internal,
     }
 }

@@ -22,12 +22,21 @@ pub(crate) fn authority(common: &Common) -> anyhow::Result<Option<Authority>> {
     Ok(if Authority::exists(&folder) { Some(Authority::open(&folder)?) } else { None })
 }
 
-/// The list of who is let in, with the token of the user who runs the coordinator on it: kept in a file, made if there is none.
+/// The list of who is let in, with the token of the user who runs the coordinator on it: kept in a file beside the database, made if there
+/// is none.
 pub(crate) fn access(common: &Common, authority: Option<Fingerprint>) -> anyhow::Result<Access> {
-    let access = Access::open(&folder(common)?)?;
-    let path = path(common)?;
+    let folder = folder(common)?;
+    if authority.is_some() && folder.join("worker.token").exists() && !Access::exists(&folder) {
+        let hint = "restore access.json from a backup; or `gramwise serve --init` makes a new list and new tokens, to be handed out again";
+        let message = format!("the list of who is let in is gone from {}", folder.display());
+        return Err(Failure::error(Exit::WrongInput, format!("{message}\nhint: {hint}")));
+    }
+    let access = Access::open(&folder)?;
+    // Not the one that the environment may name: that is somebody's for another coordinator.
+    let path = beside(common)?;
     let kept = if path.exists() { Some(read(&path)?) } else { None };
-    let is_right = |token: &Token| token.authority == authority && access.knows(token);
+    let is_right =
+        |token: &Token| token.role == Role::Owner && token.authority == authority && access.knows(token);
     if !kept.as_ref().is_some_and(is_right) {
         write(&made(&access, Role::Owner, authority, None)?, &path)?;
         if let Some(earlier) = kept {
@@ -63,8 +72,13 @@ pub(crate) fn shown(common: &Common) -> anyhow::Result<Token> {
 fn path(common: &Common) -> anyhow::Result<PathBuf> {
     match &common.token_file {
         Some(path) => Ok(path.clone()),
-        None => Ok(database::path(common)?.with_extension("token")),
+        None => beside(common),
     }
+}
+
+/// The file of the user who runs the coordinator of this database.
+fn beside(common: &Common) -> anyhow::Result<PathBuf> {
+    Ok(database::path(common)?.with_extension("token"))
 }
 
 fn read(path: &Path) -> anyhow::Result<Token> {

@@ -36,6 +36,7 @@ pub use driver::{Error, Sweeps};
 use feed::Feed;
 pub use feed::Grid;
 use output::Outputs;
+pub use output::kept_output;
 use refusals::Refusals;
 
 /// How long calls in flight may take when the coordinator stops. Streams that a peer holds open would make tonic
@@ -83,6 +84,8 @@ pub struct Answer {
     pub exit: u8,
     /// What was asked about still goes on.
     pub more: bool,
+    /// Of a stream that grows: where to go on.
+    pub through: u64,
 }
 
 impl Answers {

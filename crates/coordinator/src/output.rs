@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +17,9 @@ const LONG: u64 = 8 << 20;
 pub(crate) const LARGEST_PIECE: usize = 256 << 10;
 /// Streams whose lengths are remembered; of others the file says how long it is.
 const REMEMBERED: usize = 4096;
+/// The endings of the file that was continued, and of the one that says where the new one begins.
+const EARLIER: &str = "log.1";
+const BEGINS: &str = "log.from";
 
 /// The kept outputs.
 #[derive(Debug, Clone)]
@@ -43,16 +46,17 @@ impl Outputs {
         let folder = self.files.join(attempt.folder());
         let path = folder.join(name);
         let mut through = self.through.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = || path.metadata().map_or(0, |found| found.len());
-        // After a restart a rotated stream's own file does not say how long it is: the worker does.
-        let is_rotated = || path.with_extension("log.1").exists();
-        let known =
-            through.get(&path).copied().unwrap_or_else(|| if is_rotated() { offset } else { length() });
+        let known = match through.get(&path) {
+            Some(known) => *known,
+            None => end_of(&path),
+        };
         let new = known.checked_sub(offset).and_then(|skip| bytes.get(usize::try_from(skip).ok()?..));
         let Some(new) = new else { return Ok(known) };
         fs::create_dir_all(&folder)?;
-        if length() + new.len() as u64 > LONG {
-            fs::rename(&path, path.with_extension("log.1"))?;
+        if path.metadata().map_or(0, |found| found.len()) + new.len() as u64 > LONG {
+            // First where the new file begins: should it end here, the old one is the longer for it.
+            fs::write(path.with_extension(BEGINS), known.to_string())?;
+            fs::rename(&path, path.with_extension(EARLIER))?;
         }
         File::options().create(true).append(true).open(&path)?.write_all(new)?;
         if through.len() >= REMEMBERED {
@@ -61,6 +65,52 @@ impl Outputs {
         through.insert(path, known + new.len() as u64);
         Ok(known + new.len() as u64)
     }
+}
+
+/// Where in its stream a file ends.
+fn end_of(path: &Path) -> u64 {
+    let length = path.metadata().map_or(0, |found| found.len());
+    begin_of(path) + length
+}
+
+/// Where in its stream a kept file begins: after what was continued in it.
+fn begin_of(path: &Path) -> u64 {
+    if !path.with_extension(EARLIER).exists() {
+        return 0;
+    }
+    fs::read_to_string(path.with_extension(BEGINS))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// What is there of a stream from a byte on, as far as it was kept, with the byte where that begins. It is what a trial wrote, with files
+/// that are continued in new ones ([`Outputs`]), or whose beginning the worker let go of.
+pub fn kept_output(path: &Path, from: u64) -> io::Result<(u64, Vec<u8>)> {
+    use rustix::fs::SeekFrom::Data;
+    let begin = begin_of(path);
+    let mut bytes = Vec::new();
+    let mut at = from.max(begin);
+    if from < begin {
+        let earlier = fs::read(path.with_extension(EARLIER)).unwrap_or_default();
+        let starts = begin.saturating_sub(earlier.len() as u64);
+        at = from.max(starts);
+        bytes.extend(earlier.get(usize::try_from(at - starts).unwrap_or(usize::MAX)..).unwrap_or_default());
+    }
+    let mut file = match File::open(path) {
+        // It has been continued in a file that is about to be there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !bytes.is_empty() => return Ok((at, bytes)),
+        opened => opened?,
+    };
+    let within = from.saturating_sub(begin);
+    // An error says that there is nothing more, or that holes are not known here.
+    let data = rustix::fs::seek(&file, Data(within)).unwrap_or(within);
+    if bytes.is_empty() {
+        at = begin + data;
+    }
+    file.seek(SeekFrom::Start(data))?;
+    file.read_to_end(&mut bytes)?;
+    Ok((at, bytes))
 }
 
 #[cfg(test)]
@@ -100,6 +150,20 @@ mod tests {
             fs::metadata(files.path().join("sweep-1/trial-2/attempt-3").join(name)).unwrap().len()
         };
         assert_eq!((length("stderr.log.1"), length("stderr.log")), (LONG, LARGEST_PIECE as u64));
+        // What is printed goes on where it was, over the change of files; of what is gone, nothing is printed.
+        let kept = |from: u64| {
+            let (at, bytes) =
+                kept_output(&files.path().join("sweep-1/trial-2/attempt-3/stderr.log"), from).unwrap();
+            (at, bytes.len() as u64)
+        };
+        assert_eq!(kept(0), (0, through));
+        assert_eq!(kept(LONG - 5), (LONG - 5, LARGEST_PIECE as u64 + 5));
+        assert_eq!(kept(through), (through, 0));
+        while through <= 2 * LONG {
+            through = outputs.append(ATTEMPT, "stderr.log", through, &piece).unwrap();
+        }
+        assert_eq!(kept(0), (LONG, through - LONG));
+        assert_eq!(kept(2 * LONG + 1), (2 * LONG + 1, through - 2 * LONG - 1));
         // The coordinator was started again meanwhile.
         let again = Outputs::new(files.path());
         assert_eq!(again.append(ATTEMPT, "stderr.log", through, b"end").unwrap(), through + 3);

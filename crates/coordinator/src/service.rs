@@ -113,12 +113,12 @@ impl v1::sweeps_server::Sweeps for Service {
         let answers = self.answers.clone();
         let width = usize::try_from(width).unwrap_or(usize::MAX);
         let answered = tokio::task::spawn_blocking(move || answers.answer(&words, width, colour)).await;
-        let Answer { text, error, exit, more } =
+        let Answer { text, error, exit, more, through } =
             answered.map_err(|error| Status::internal(error.to_string()))?;
         let part = |text: &[u8]| v1::AnswerPart { text: text.to_vec(), ..v1::AnswerPart::default() };
         let mut parts: Vec<Result<v1::AnswerPart, Status>> =
             text.chunks(PART).map(|text| Ok(part(text))).collect();
-        parts.push(Ok(v1::AnswerPart { text: Vec::new(), error, exit: exit.into(), more }));
+        parts.push(Ok(v1::AnswerPart { text: Vec::new(), error, exit: exit.into(), more, through }));
         Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
     }
 }

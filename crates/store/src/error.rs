@@ -43,6 +43,25 @@ pub enum Error {
     Sqlite(rusqlite::Error),
 }
 
+impl Error {
+    /// Is it for the user to mend: a name, a folder's rights, a disk without room?
+    pub fn is_of_environment(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+        match self {
+            Self::Missing(_) | Self::File { .. } => true,
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(CannotOpen | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure)
+            ),
+            Self::InUse(_)
+            | Self::Foreign(_)
+            | Self::Newer { .. }
+            | Self::Unreleased(_)
+            | Self::Damaged(_) => false,
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {

@@ -144,6 +144,11 @@ impl Access {
         Self(Arc::new(Inner { folder: None, read: Mutex::new((None, known)) }))
     }
 
+    /// Is there a list in a folder?
+    pub fn exists(folder: &Path) -> bool {
+        folder.join(LIST).exists()
+    }
+
     /// By the list in a folder, which need not be there yet.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         file::folder(folder)?;

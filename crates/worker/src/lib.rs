@@ -19,6 +19,7 @@ mod place;
 mod processes;
 mod reports;
 mod resume;
+mod rotation;
 mod session;
 pub mod shim;
 mod socket;

@@ -26,6 +26,11 @@ impl Reports {
         }
     }
 
+    /// How far the trial's stdout has been read.
+    pub(crate) fn stdout_read(&mut self) -> u64 {
+        self.stdout.position()
+    }
+
     /// Sends what came since the last call, of each file a megabyte; at the end all, also a last line without a line break.
     pub(crate) async fn forward(&mut self, news: &mpsc::Sender<News>, is_last: bool) {
         while self.forward_piece(news, is_last).await && is_last {}

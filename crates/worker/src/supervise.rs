@@ -21,12 +21,15 @@ use crate::command::{expand, json};
 use crate::environment::{Files, variables};
 use crate::journal::Held;
 use crate::reports::Reports;
+use crate::rotation;
 use crate::shim::{Arguments, Exit, Orphan, boot_ms, fifo, orphan_file};
 use crate::socket::Socket;
 use crate::tail::Reported;
 
 /// How often the files of a trial are looked at: the delay of a verdict.
 const POLL: Duration = Duration::from_millis(25);
+/// How often it is looked whether its outputs have become long.
+const LOOK: Duration = Duration::from_secs(1);
 /// Lines of the trial's errors that a failure's message quotes, and their length in all.
 const QUOTED_LINES: usize = 20;
 const QUOTED_BYTES: usize = 4000;
@@ -298,12 +301,17 @@ async fn watch_over(
     let mut report = Reports::of(&running.files, socket);
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = tokio::time::interval(LOOK);
     let mut told = Wish::Run;
     let mut timed_out = false;
     let exit = loop {
         tokio::select! {
             exit = running.over() => break exit,
             _ = poll.tick() => report.forward(news, false).await,
+            _ = look.tick() => {
+                rotation::bound(&running.files.stdout(), report.stdout_read());
+                rotation::bound(&running.files.stderr(), u64::MAX);
+            }
             Ok(()) = wish.changed(), if told == Wish::Run => {
                 told = *wish.borrow_and_update();
                 if told != Wish::Run {

@@ -69,6 +69,11 @@ impl Tail {
         Ok((self.lines.take(&fresh), fresh.len() as u64 == PIECE))
     }
 
+    /// How far it has been read.
+    pub(crate) fn position(&mut self) -> u64 {
+        self.file.as_mut().and_then(|file| file.stream_position().ok()).unwrap_or(0)
+    }
+
     /// The last line, if the file ended without a line break.
     pub(crate) fn rest(&mut self) -> Option<String> {
         let rest = std::mem::take(&mut self.lines.partial);

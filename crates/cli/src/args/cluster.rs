@@ -66,6 +66,12 @@ pub(crate) struct EnqueueArgs {
     pub(crate) values: Vec<String>,
 }
 
+/// A time that is not over at once.
+fn a_while(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time < Duration::from_secs(1) { Err("a token is for a second at least".to_owned()) } else { Ok(time) }
+}
+
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -75,7 +81,7 @@ pub(crate) enum TokenCommand {
         #[arg(long, value_enum)]
         role: RoleArg,
         /// Refuse it after this time, such as 7d [default: never].
-        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = a_while)]
         expires: Option<Duration>,
     },
     /// List them, and the workers that joined.

@@ -47,7 +47,10 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// A refusal as a failure of the command.
 pub(super) fn refused(status: &Status) -> anyhow::Error {
+    // What the way to it says has a cause; what it says itself has none.
+    let is_unheard = std::error::Error::source(status).is_some();
     let exit = match status.code() {
+        _ if is_unheard => Exit::NoCoordinator,
         Code::Unavailable => Exit::NoCoordinator,
         Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Exit::WrongInput,
         _ => Exit::Refused,

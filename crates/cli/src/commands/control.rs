@@ -47,7 +47,13 @@ pub(super) fn control(common: &Common, sweep: u32, action: Action) -> anyhow::Re
 
 /// Has a configuration tried; prints the trial's number.
 pub(super) fn enqueue(common: &Common, args: &EnqueueArgs) -> anyhow::Result<Exit> {
-    let config: Config = args.values.iter().map(|text| value(text)).collect::<Result<_, _>>()?;
+    let mut config = Config::new();
+    for text in &args.values {
+        let (name, value) = value(text)?;
+        if config.insert(name.clone(), value).is_some() {
+            return Err(Failure::error(Exit::WrongInput, format!("`{name}` is given twice")));
+        }
+    }
     runtime()?.block_on(async {
         let mut client = client::sweeps(common).await?;
         let asked = EnqueueRequest { sweep: args.sweep, config: config_to_wire(&config), by: run::whoami() };

@@ -1,10 +1,10 @@
 //! Questions that a database answers: by the one at hand, or by a coordinator's, which carries out the same command on its own.
 
-use std::io::{IsTerminal, Read, Seek, SeekFrom};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gramwise_coordinator::Answers;
+use gramwise_coordinator::{Answers, kept_output};
 use gramwise_model::rows::{AttemptRow, SweepRecord, SweepState};
 use gramwise_model::{AttemptId, TrialId};
 use gramwise_report as answers;
@@ -26,11 +26,13 @@ struct Said {
     text: Vec<u8>,
     /// What was asked about still goes on.
     more: bool,
+    /// Of a stream that grows: where to go on.
+    through: u64,
 }
 
 impl From<String> for Said {
     fn from(text: String) -> Self {
-        Self { text: text.into_bytes(), more: false }
+        Self { text: text.into_bytes(), more: false, through: 0 }
     }
 }
 
@@ -45,10 +47,21 @@ pub(super) fn query(common: &Common, query: Query) -> anyhow::Result<Exit> {
     repeated(query, |query| said(&path, query, terminal()))
 }
 
-/// Asks and prints; again while the question says to and there is more.
+/// Asks and prints; again while the question says to and there is more. Who was answered once waits for a coordinator that is away.
 fn repeated(mut query: Query, mut ask: impl FnMut(&Query) -> anyhow::Result<Said>) -> anyhow::Result<Exit> {
+    let (mut was_answered, mut is_away) = (false, false);
     loop {
-        let said = ask(&query)?;
+        let said = match ask(&query) {
+            Err(error) if was_answered && exit::of(&error) == Exit::NoCoordinator => {
+                if !std::mem::replace(&mut is_away, true) {
+                    eprintln!("the coordinator does not answer; waiting for it, Ctrl-C ends this");
+                }
+                std::thread::sleep(LOOK);
+                continue;
+            }
+            answer => answer?,
+        };
+        (was_answered, is_away) = (true, false);
         show(&query, &said)?;
         if !goes_on(&mut query, &said) {
             return Ok(Exit::Success);
@@ -71,8 +84,10 @@ fn goes_on(query: &mut Query, said: &Said) -> bool {
     match query {
         Query::Status { watch: true, .. } => said.more,
         Query::Logs { follow: true, skip, .. } => {
-            *skip += said.text.len() as u64;
-            said.more
+            // After the trial's end its worker hands the rest over: it is looked until nothing new comes.
+            let is_new = *skip != said.through;
+            *skip = said.through;
+            said.more || is_new
         }
         _ => false,
     }
@@ -88,10 +103,10 @@ async fn said_afar(client: &mut client::Sweeps, query: &Query) -> anyhow::Result
     let width = u32::try_from(width).unwrap_or(u32::MAX);
     let answer = client.answer(Question { words, width, colour }).await;
     let mut parts = answer.map_err(|status| client::refused(&status))?.into_inner();
-    let mut said = Said { text: Vec::new(), more: false };
+    let mut said = Said { text: Vec::new(), more: false, through: 0 };
     while let Some(part) = parts.message().await.map_err(|status| client::refused(&status))? {
         said.text.extend(part.text);
-        said.more = part.more;
+        (said.more, said.through) = (part.more, part.through);
         if part.exit != 0 {
             return Err(Failure::error(exit::named(part.exit), part.error));
         }
@@ -115,7 +130,9 @@ pub(super) fn answers(path: PathBuf) -> Answers {
             )),
         };
         match said {
-            Ok(Said { text, more }) => gramwise_coordinator::Answer { text, more, ..Default::default() },
+            Ok(Said { text, more, through }) => {
+                gramwise_coordinator::Answer { text, more, through, ..Default::default() }
+            }
             Err(error) => gramwise_coordinator::Answer {
                 error: error.to_string(),
                 exit: exit::of(&error) as u8,
@@ -135,7 +152,8 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
         Query::Status { sweep, output, watch: _ } => {
             let record = record(&sweep.sweep)?;
             let text = answers::status(&record, database::now(), output.form.into(), terminal);
-            Said { text: text.into_bytes(), more: record.sweep.state != SweepState::Ended }
+            let more = record.sweep.state != SweepState::Ended;
+            Said { text: text.into_bytes(), more, through: 0 }
         }
         Query::Trials { sweep, output } => {
             answers::trials(&record(&sweep.sweep)?, output.form.into(), terminal).into()
@@ -193,17 +211,20 @@ fn logs(
     let attempt = AttemptId { sweep: record.sweep.id, trial: id, number: chosen.number };
     let path = database::files(database)?.join(attempt.folder()).join(name);
     let more = chosen.outcome.is_none();
-    // A long stream is continued in a new file.
-    let earlier = std::fs::read(path.with_extension("log.1")).unwrap_or_default();
-    let mut text: Vec<u8> = earlier.get(usize::try_from(skip)?..).unwrap_or_default().to_vec();
-    let read = std::fs::File::open(&path).and_then(|mut file| {
-        file.seek(SeekFrom::Start(skip.saturating_sub(earlier.len() as u64)))?;
-        file.read_to_end(&mut text)
-    });
-    match read {
-        Ok(_) => Ok(Said { text, more }),
+    match kept_output(&path, skip) {
+        Ok((from, kept)) => {
+            let through = from + kept.len() as u64;
+            let mut text = Vec::new();
+            if from > skip {
+                text.extend(format!("[{} bytes before this are not kept]\n", from - skip).into_bytes());
+            }
+            text.extend(kept);
+            Ok(Said { text, more, through })
+        }
         // It has written nothing yet, or its worker has handed nothing over.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && more => Ok(Said { text, more }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && more => {
+            Ok(Said { text: Vec::new(), more, through: skip })
+        }
         Err(error) => {
             let hint =
                 "hint: outputs are beside the database; `gramwise show` names the host that ran the trial";

@@ -1,5 +1,7 @@
 //! `gramwise serve`: a coordinator for workers that are processes of their own.
 
+use std::net::SocketAddr;
+
 use anyhow::Context;
 use gramwise_coordinator::{Coordinator, Grid, Options, Sweeps};
 use gramwise_store::Journal;
@@ -32,7 +34,10 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
         let listener = TcpListener::bind(args.listen).await.map_err(|error| {
             let hint = "another `gramwise serve` may run; --listen 127.0.0.1:0 takes any free port";
-            Failure::error(Exit::WrongInput, format!("cannot listen on {}: {error}\nhint: {hint}", args.listen))
+            Failure::error(
+                Exit::WrongInput,
+                format!("cannot listen on {}: {error}\nhint: {hint}", args.listen),
+            )
         })?;
         let options = Options {
             sweeps: Sweeps::All,
@@ -46,8 +51,14 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
         let coordinator = Coordinator::start(journal, listener, options)?;
         let address = coordinator.address();
         let how = if is_encrypted { "encrypted" } else { "this machine only" };
-        say(common, &format!("serving {} on {address} ({how}); Ctrl-C ends it, and what runs goes on", path.display()));
-        say(common, &format!("hint: `gramwise worker --coordinator {address}` runs trials, `gramwise submit FILE --coordinator {address}` hands a sweep over"));
+        say(
+            common,
+            &format!(
+                "serving {} on {address} ({how}); Ctrl-C ends it, and what runs goes on",
+                path.display()
+            ),
+        );
+        say(common, &hint(common, address, is_encrypted)?);
         let interrupt = CancellationToken::new();
         let watching = tokio::spawn(run::interrupted(interrupt.clone()));
         tokio::select! {
@@ -59,6 +70,24 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
         say(common, "ended; what runs goes on, and `gramwise serve` takes it up again");
         Ok(Exit::Success)
     })
+}
+
+/// How to reach it.
+fn hint(common: &Common, address: SocketAddr, is_encrypted: bool) -> anyhow::Result<String> {
+    let host = if address.ip().is_unspecified() { run::hostname() } else { address.ip().to_string() };
+    let host = if address.is_ipv6() && host.contains(':') { format!("[{host}]") } else { host };
+    let folder = token::folder(common)?;
+    let shown = |role: &str| {
+        if is_encrypted {
+            format!(" --token-file {}", folder.join(format!("{role}.token")).display())
+        } else {
+            String::new()
+        }
+    };
+    let (port, worker, client) = (address.port(), shown("worker"), shown("client"));
+    Ok(format!(
+        "hint: `gramwise worker --coordinator {host}:{port}{worker}` runs trials, `gramwise submit FILE --coordinator {host}:{port}{client}` hands a sweep over"
+    ))
 }
 
 /// A connection is a file: a coordinator may have as many as the system lets it have.
