@@ -154,3 +154,26 @@ fn doctor_sees_the_gpus() {
     let done = Running::start(&mut on_gpus(&place, &["doctor", "-o", "csv"], clock())).wait().expect(0);
     assert_eq!(done.stdout.matches(",measured,NVML").count(), 2, "{done}");
 }
+
+#[test]
+fn a_gpu_that_others_compute_on_is_left_alone_until_it_is_free() {
+    library();
+    let script = r#"{"gpus": [
+        {"uuid": "GPU-taken", "trace": [[0, 100]], "others": [{"pid": 999999999, "memory_gb": 30, "until_s": 3}]}]}"#;
+    for use_it in [false, true] {
+        let place = Place::new();
+        let more = "resources: {gpus: 1}";
+        Sweep { lr: vec![0.1], steps: 1, judged_from: 1, more, ..Sweep::default() }.write(&place);
+        let began = clock();
+        let words = ["run", "sweep.yaml"];
+        let words = [&words[..], if use_it { &["--use-busy-gpus"] } else { &[] }].concat();
+        let done = Running::start(&mut on_scripted_gpus(&place, &words, script, began)).wait().expect(0);
+        if !use_it {
+            assert!(since(began) > Duration::from_secs(3), "the trial ended before the GPU was free");
+        }
+        let says = |what: &str| done.stderr.contains(what);
+        let told = says("GPU-taken is left alone: others compute on it: process 999999999, 30.0 GB")
+            && says("GPU-taken is free again");
+        assert_eq!(told, !use_it, "{done}");
+    }
+}

@@ -172,6 +172,22 @@ fn a_trial_goes_on_from_its_checkpoint() {
 }
 
 #[test]
+fn checkpoints_of_no_more_use_are_discarded_where_that_is_asked_for() {
+    for (keep, left) in [("all", &["trial-1", "trial-2", "trial-3"][..]), ("best", &["trial-1"])] {
+        let place = Place::new();
+        Sweep { checkpoint: true, ..Sweep::default() }.told("--checkpoint").write(&place);
+        let yaml =
+            place.text("sweep.yaml").replace("checkpoint: true", &format!("checkpoint: true, keep: {keep}"));
+        place.write("sweep.yaml", &yaml);
+        place.run_sweep(&["--slots", "1"]).expect(0);
+        let has =
+            |trial: &&str| place.path(&format!("sweeps.files/sweep-1/{trial}/checkpoint/step")).exists();
+        let found: Vec<&str> = ["trial-1", "trial-2", "trial-3"].into_iter().filter(has).collect();
+        assert_eq!(found, left, "{keep}");
+    }
+}
+
+#[test]
 fn a_checkpoint_of_a_database_that_is_gone_is_not_gone_on_from() {
     let place = Place::new();
     let folder = place.database().with_extension("files").join("sweep-1/trial-1/checkpoint");

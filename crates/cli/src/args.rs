@@ -420,6 +420,9 @@ pub(crate) struct Devices {
     /// Use no GPU, and do not look for one.
     #[arg(long)]
     pub(crate) no_gpu: bool,
+    /// Use GPUs also while other programs compute on them.
+    #[arg(long)]
+    pub(crate) use_busy_gpus: bool,
     /// Where RAPL's zones are, for containers that hide them: a bind mount [default: /sys/class/powercap].
     #[arg(long, env = "GRAMWISE_POWERCAP", value_name = "DIR")]
     pub(crate) powercap: Option<PathBuf>,

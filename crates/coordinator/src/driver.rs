@@ -12,8 +12,8 @@ use gramwise_model::work::{Assignment, Host, Instruction, Report};
 use gramwise_model::{AttemptId, Config, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 use gramwise_search::strategy::EarlierTrial;
 use gramwise_search::{
-    Command, Dismissal, Effect, Fact, Fit, Refused, State, SweepPhase, apply, assigned, decide, effect,
-    fits_due, instructions, next_rested, recall,
+    Command, Dismissal, Effect, Fact, Fit, Refused, State, SweepPhase, apply, assigned, decide, discardable,
+    effect, fits_due, instructions, next_rested, recall,
 };
 use gramwise_store::{Journal, Reader};
 use gramwise_trust::{Access, Principal};
@@ -85,6 +85,8 @@ pub(crate) struct ReportAnswer {
     pub(crate) instructions: Vec<(AttemptId, Instruction)>,
     /// The machine is taken out of service.
     pub(crate) drained: bool,
+    /// Checkpoints of no more use.
+    pub(crate) discard: Vec<TrialId>,
 }
 
 /// A call for work.
@@ -104,7 +106,8 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 enum Message {
     Submit(Box<SweepSpec>, CarbonFactors, String, Reply<SweepId>),
     Ask(Question, Reply<LeaseAnswer>),
-    Report(Box<Report>, Reply<ReportAnswer>),
+    /// With the trials whose checkpoints the worker has.
+    Report(Box<Report>, Vec<TrialId>, Reply<ReportAnswer>),
     /// Anything that is answered by its being done.
     Do(Box<Command>, Reply<()>),
     Enqueue(SweepId, Config, String, Reply<TrialId>),
@@ -135,8 +138,8 @@ impl DriverHandle {
         self.call(|reply| Message::Ask(question, reply)).await
     }
 
-    pub(crate) async fn report(&self, report: Report) -> Result<ReportAnswer, Error> {
-        self.call(|reply| Message::Report(Box::new(report), reply)).await
+    pub(crate) async fn report(&self, report: Report, kept: Vec<TrialId>) -> Result<ReportAnswer, Error> {
+        self.call(|reply| Message::Report(Box::new(report), kept, reply)).await
     }
 
     /// Holds or ends a sweep.
@@ -384,7 +387,7 @@ impl Driver {
                 self.news = true;
                 self.waiting.push(Waiting { question, reply, until });
             }
-            Message::Report(report, reply) => {
+            Message::Report(report, kept, reply) => {
                 let worker = report.worker.clone();
                 let is_leaving = report.leaving;
                 let attempts: Vec<AttemptId> = report.attempts.iter().map(|told| told.attempt).collect();
@@ -400,6 +403,7 @@ impl Driver {
                     acked_through: known.map_or(0, |worker| worker.acked_through),
                     instructions: instructions(&self.state, &worker, &attempts),
                     drained: known.is_some_and(|worker| worker.dismissed == Some(Dismissal::Drained)),
+                    discard: discardable(&self.state, &worker, &kept),
                 };
                 self.hold(reply, done.map(|()| answer));
             }

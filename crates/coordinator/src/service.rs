@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gramwise_carbon::CarbonFactors;
 use gramwise_model::work::{Card, Host};
-use gramwise_model::{IntensityFrom, SweepId, SweepSpec, WorkerId};
+use gramwise_model::{IntensityFrom, SweepId, SweepSpec, TrialId, WorkerId};
 use gramwise_search::{Command, Refused};
 use gramwise_trust::{Access, Authority, Principal, Role};
 use gramwise_wire::convert::{
@@ -143,10 +143,13 @@ impl v1::work_server::Work for Service {
 
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
         speaker(&request, &request.get_ref().worker)?;
-        let answer = self.driver.report(report_from_wire(request.into_inner())?).await?;
+        let request = request.into_inner();
+        let kept = request.kept.iter().map(|trial| TrialId(*trial)).collect();
+        let answer = self.driver.report(report_from_wire(request)?, kept).await?;
         let instructions = instructions_to_wire(&answer.instructions);
-        let ReportAnswer { acked_through, drained, .. } = answer;
-        Ok(Response::new(v1::ReportReply { acked_through, instructions, drained }))
+        let ReportAnswer { acked_through, drained, discard, .. } = answer;
+        let discard = discard.into_iter().map(|trial| trial.0).collect();
+        Ok(Response::new(v1::ReportReply { acked_through, instructions, drained, discard }))
     }
 
     async fn output(&self, request: Request<v1::OutputRequest>) -> Result<Response<v1::OutputReply>, Status> {

@@ -94,6 +94,7 @@ fn report(seq: u64, attempt: Option<v1::AttemptId>, uj: u64, step: u64) -> v1::R
         other: energy(0),
         attempts: vec![v1::AttemptReport { attempt, total: energy(uj), steps: vec![step], ended: None }],
         leaving: false,
+        kept: Vec::new(),
     }
 }
 

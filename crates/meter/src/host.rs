@@ -14,6 +14,7 @@ use crate::doctor::Finding;
 use crate::handover::{Adopted, Ending, Handover, Hole, LineLeft};
 use crate::line::Line;
 use crate::memory_model;
+use crate::obstacles::Obstacles;
 use crate::probe::{self, Inventory, ProbeError, ProbeOptions};
 use crate::processes::{ProcessTable, Root, cgroup_cpu, cgroup_memory};
 use crate::rest::Rest;
@@ -51,6 +52,7 @@ pub struct HostMeter {
     pub(crate) policy: IdlePolicy,
     /// Cards that are leased in parts, by UUID.
     cut: BTreeMap<String, Cut>,
+    obstacles: Obstacles,
 }
 
 /// A card that is leased in parts.
@@ -87,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) rest: Rest,
     pub(crate) policy: IdlePolicy,
     pub(crate) cut: BTreeMap<String, Cut>,
+    pub(crate) obstacles: Obstacles,
 }
 
 /// A consumer whose window is open.
@@ -143,6 +146,7 @@ impl HostMeter {
             rest,
             policy,
             cut,
+            obstacles,
         } = parts;
         Self {
             inventory,
@@ -164,7 +168,14 @@ impl HostMeter {
             rest,
             policy,
             cut,
+            obstacles,
         }
+    }
+
+    /// GPUs without a consumer that are better left alone now, and why, in words: others compute there, or they do not answer.
+    pub fn obstacles(&self) -> BTreeMap<String, String> {
+        let free = self.inventory.gpus.iter().map(|gpu| gpu.uuid.as_str());
+        self.obstacles.of(free.filter(|uuid| !self.leases.contains_key(*uuid)))
     }
 
     /// What the host has.

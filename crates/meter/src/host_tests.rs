@@ -103,6 +103,7 @@ pub(crate) fn host_of(
         rest: Rest::new(Known::Not),
         policy: IdlePolicy::default(),
         cut: BTreeMap::new(),
+        obstacles: crate::obstacles::Obstacles::default(),
     });
     (meter, processes)
 }

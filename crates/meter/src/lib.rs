@@ -27,6 +27,7 @@ mod line;
 mod memory_model;
 mod node;
 mod nvml;
+mod obstacles;
 mod probe;
 mod processes;
 mod profile;

@@ -16,6 +16,7 @@ use crate::host::{Cut, IdlePolicy, Parts};
 use crate::line::Line;
 use crate::node::{self, NodeSource};
 use crate::nvml::{self, Slices};
+use crate::obstacles::Obstacles;
 use crate::processes::Processes;
 use crate::profile::Profile;
 use crate::rapl::{self, Domain, Found, RaplZone};
@@ -122,7 +123,7 @@ impl Default for ProbeOptions {
 pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
     let cpu = read(&options.procfs.join("cpuinfo"))?;
     let memory = read(&options.procfs.join("meminfo"))?;
-    let Devices { cut, gpus, lines: gpu_lines, mut findings } = find_gpus(options)?;
+    let Devices { cut, gpus, lines: gpu_lines, mut findings, obstacles } = find_gpus(options)?;
     let inventory = Inventory {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         cpu_model: field(&cpu, "model name").unwrap_or("unknown CPU").to_owned(),
@@ -180,6 +181,7 @@ pub(crate) fn parts(options: &ProbeOptions) -> Result<Parts, ProbeError> {
         rest,
         policy: options.idle,
         cut,
+        obstacles,
     })
 }
 
@@ -202,6 +204,7 @@ struct Devices {
     gpus: Vec<Gpu>,
     lines: BTreeMap<String, Line>,
     findings: Vec<Finding>,
+    obstacles: Obstacles,
 }
 
 fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
@@ -213,7 +216,10 @@ fn find_gpus(options: &ProbeOptions) -> Result<Devices, ProbeError> {
         let finding = doctor::gpu(devices.gpus.len(), &gpu.name, device.how());
         devices.add(gpu, finding, Box::new(device));
     }
-    let answer = nvml::open(options.nvml_lib.as_deref()).and_then(|nvml| nvml::gpus(&nvml));
+    let answer = nvml::open(options.nvml_lib.as_deref()).and_then(|nvml| {
+        devices.obstacles = Obstacles::by(nvml.clone());
+        nvml::gpus(&nvml)
+    });
     let found = match (answer, &options.nvml_lib) {
         (Ok(found), _) => found,
         // A library that was asked for must work; that the driver's is absent only means that there is no GPU.

@@ -40,6 +40,7 @@ enum Request {
     Attach(ConsumerId, u32, Option<PathBuf>),
     Close(ConsumerId, Option<Duration>),
     Forget(ConsumerId, Energy),
+    Obstacles(Box<dyn FnOnce(BTreeMap<String, String>) + Send>),
     Snapshot(Box<dyn FnOnce(HostSnapshot) + Send>),
     Handover(Box<dyn FnOnce(HostSnapshot, Handover) + Send>),
     Adopt(Box<Handover>, BTreeMap<ConsumerId, Ending>, Vec<Adopted>, Box<dyn FnOnce(HostSnapshot) + Send>),
@@ -86,6 +87,11 @@ impl MeterHandle {
     /// Reads everything now and hands the sums to `reply`, on the meter's thread. If the thread is gone, `reply` is dropped.
     pub fn snapshot(&self, reply: impl FnOnce(HostSnapshot) + Send + 'static) {
         self.request(Request::Snapshot(Box::new(reply)));
+    }
+
+    /// See [`HostMeter::obstacles`]. If the thread is gone, `reply` is dropped.
+    pub fn obstacles(&self, reply: impl FnOnce(BTreeMap<String, String>) + Send + 'static) {
+        self.request(Request::Obstacles(Box::new(reply)));
     }
 
     /// See [`HostMeter::forget`].
@@ -138,6 +144,10 @@ fn run(mut meter: HostMeter, queue: &Receiver<Request>) {
             Ok(Request::Close(consumer, final_cpu)) => meter.close(consumer, final_cpu),
             Ok(Request::Forget(consumer, sum)) => {
                 meter.forget(consumer, sum);
+                continue;
+            }
+            Ok(Request::Obstacles(reply)) => {
+                reply(meter.obstacles());
                 continue;
             }
             Ok(Request::Snapshot(reply)) => reply(meter.sample()),

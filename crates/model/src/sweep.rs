@@ -60,6 +60,20 @@ pub struct Resource {
     pub max: u64,
     /// Can a trial go on from `$GRAMWISE_CHECKPOINT_DIR` after it was stopped?
     pub checkpoint: bool,
+    /// Which checkpoints of trials that are over are kept.
+    #[serde(default)]
+    pub keep: Keep,
+}
+
+/// Which checkpoints are kept of trials that do not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// All.
+    #[default]
+    All,
+    /// Those of trials that no other beats in every objective, and of each trial only the latest.
+    Best,
 }
 
 /// What a sweep may use up; whichever is first ends it. `co2e` and `energy` are hard: they are not overstepped.

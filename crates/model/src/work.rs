@@ -47,6 +47,9 @@ pub struct Plan {
     pub cpus: Option<u32>,
     /// Memory that a trial may use, in bytes.
     pub memory: Option<u64>,
+    /// Are checkpoints of no more use to be discarded?
+    #[serde(default)]
+    pub discards: bool,
 }
 
 /// What a worker says of its host.

@@ -8,6 +8,8 @@ mod report;
 mod share;
 #[cfg(test)]
 mod site;
+#[cfg(test)]
+pub(crate) use site::Site;
 
 pub use ask::next_rested;
 use gramwise_carbon::Footprint;

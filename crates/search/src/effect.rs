@@ -1,7 +1,7 @@
 //! What leaves the coordinator, once its facts are committed.
 
 use gramwise_model::work::{Assignment, Instruction, Plan};
-use gramwise_model::{AttemptId, SweepId, WorkerId};
+use gramwise_model::{AttemptId, Keep, SweepId, WorkerId};
 
 use crate::fact::{Fact, Next};
 use crate::state::{Phase, State, Sweep, Trial};
@@ -112,6 +112,7 @@ fn assignment(sweep: &Sweep, trial: &Trial, attempt: AttemptId, gpus: Vec<String
             timeout: spec.resources.timeout,
             cpus: spec.resources.cpus,
             memory: spec.resources.memory,
+            discards: spec.resource.keep == Keep::Best,
         },
     }
 }

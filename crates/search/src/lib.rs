@@ -9,6 +9,7 @@
 
 mod apply;
 mod audit;
+mod checkpoints;
 mod command;
 mod curve;
 mod decide;
@@ -27,6 +28,7 @@ mod unit_cube;
 
 pub use apply::apply;
 pub use audit::audit;
+pub use checkpoints::discardable;
 pub use command::{Command, Refused};
 pub use curve::Curve;
 pub use decide::{decide, next_rested};

@@ -12,7 +12,7 @@ use crate::Client;
 /// The pause before a call that found nobody is tried again.
 pub(crate) const RETRY: Duration = Duration::from_millis(500);
 
-/// Asks for a trial until there is an answer for this worker. `stranger` says whose answer is the first, and where it is asked for.
+/// Asks for a trial until there is an answer. `stranger` says whose answer is the first, and where it is asked for.
 pub(crate) async fn lease(
     client: &mut Client,
     question: &LeaseRequest,
@@ -35,11 +35,12 @@ pub(crate) async fn lease(
                 tokio::time::sleep(RETRY).await;
             }
             Err(status) => return Err(status),
-            // Asked again with the same number: an assignment that got lost on the way comes again.
-            Ok(reply) => match reply.into_inner().answer {
-                Some(Answer::Wait(false)) | None => {}
-                Some(answer) => return Ok(answer),
-            },
+            // Asked again with the same number, an assignment that got lost on the way comes again.
+            Ok(reply) => {
+                if let Some(answer) = reply.into_inner().answer {
+                    return Ok(answer);
+                }
+            }
         }
     }
 }

@@ -7,7 +7,9 @@
 mod allocation;
 pub mod attend;
 mod calls;
+mod cards;
 mod cgroup;
+mod checkpoints;
 mod command;
 mod environment;
 mod farewell;
@@ -61,6 +63,8 @@ pub struct Options {
     pub host: String,
     /// Trials at once; `None`: as many as GPUs, or CPU cores, allow.
     pub slots: Option<u32>,
+    /// Use GPUs also while others compute on them.
+    pub use_busy_gpus: bool,
     /// Folder for checkpoints, outputs and reports of trials.
     pub files: PathBuf,
     /// The program that is re-executed as a shim: gramwise itself.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use gramwise_carbon::{Energy, Microjoules};
 use gramwise_meter::{ConsumerId, Handover, HostSnapshot};
 use gramwise_model::work::{AttemptEnd, AttemptReport, Report, StepReport};
-use gramwise_model::{AttemptId, WorkerId};
+use gramwise_model::{AttemptId, TrialId, WorkerId};
 
 use crate::journal::{Held, Record};
 use crate::tail::Reported;
@@ -221,6 +221,16 @@ impl Outbox {
     /// Is the end of this attempt still to be acknowledged?
     pub(crate) fn holds(&self, consumer: ConsumerId) -> bool {
         self.attempts.contains_key(&consumer)
+    }
+
+    /// The attempt of a consumer whose end is not acknowledged.
+    pub(crate) fn attempt(&self, consumer: ConsumerId) -> Option<AttemptId> {
+        self.attempts.get(&consumer).map(|untold| untold.attempt)
+    }
+
+    /// Is an attempt of a trial here whose end is not told?
+    pub(crate) fn runs(&self, trial: TrialId) -> bool {
+        self.attempts.values().any(|untold| untold.attempt.trial == trial && untold.ended.is_none())
     }
 
     pub(crate) fn consumer(&self, attempt: AttemptId) -> Option<ConsumerId> {

@@ -2,7 +2,6 @@
 //!
 //! To the coordinator nothing happened but a pause. What it has given to others meanwhile it says with its next reply, and that is ended.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gramwise_meter::{Adopted, ConsumerId, HostSnapshot, MeterHandle};
@@ -107,7 +106,7 @@ async fn take_over(life: Earlier, acked: u64, options: &Options, meter: &MeterHa
 }
 
 /// The highest number that an earlier life gave to anything it charged.
-pub(crate) fn last_consumer(record: &Record, held: &BTreeMap<ConsumerId, Vec<String>>) -> u64 {
-    let known = record.attempts.keys().chain(record.setup.iter()).chain(held.keys());
+pub(crate) fn last_consumer(record: &Record, held: impl Iterator<Item = ConsumerId>) -> u64 {
+    let known = record.attempts.keys().chain(record.setup.iter()).copied().chain(held);
     known.map(|consumer| consumer.0).max().unwrap_or(0)
 }

@@ -20,7 +20,9 @@ use tonic::Code;
 
 use crate::allocation::{Allocation, described};
 use crate::calls::{self, RETRY, is_transient};
+use crate::cards::Cards;
 use crate::cgroup;
+use crate::checkpoints::Checkpoints;
 use crate::environment::Files;
 use crate::journal::{self, Held, Journal, Record};
 use crate::outbox::Outbox;
@@ -102,13 +104,14 @@ struct Session {
     /// Those that hand over what trials write.
     handing_over: JoinSet<()>,
     wishes: BTreeMap<ConsumerId, watch::Sender<Wish>>,
-    leased_gpus: BTreeMap<ConsumerId, Vec<String>>,
+    cards: Cards,
     /// The outputs that are followed: each ends when it is told so.
     outputs: BTreeMap<ConsumerId, watch::Sender<bool>>,
     /// All attempts that it ever had.
     taken: BTreeSet<AttemptId>,
     /// Where checkpoints are.
     place: String,
+    checkpoints: Checkpoints,
     /// What the last assignment needed: without so much free, asking is of no use.
     gpus_per_trial: usize,
     needs: (u32, u64),
@@ -195,10 +198,11 @@ pub async fn run(
         tasks: JoinSet::new(),
         handing_over: JoinSet::new(),
         wishes: BTreeMap::new(),
-        leased_gpus: BTreeMap::new(),
+        cards: Cards::default(),
         outputs: BTreeMap::new(),
         taken: BTreeSet::new(),
         place,
+        checkpoints: Checkpoints::default(),
         gpus_per_trial: 0,
         needs: (0, 0),
         allocation,
@@ -228,7 +232,7 @@ pub async fn run(
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        session.ask();
+        session.ask().await;
         // What is done is let go of: a worker lives for months.
         while session.tasks.try_join_next().is_some() || session.handing_over.try_join_next().is_some() {}
         let quiet = session.outbox.has_news() && !session.telling;
@@ -258,27 +262,26 @@ pub async fn run(
 }
 
 impl Session {
-    /// Asks for one trial if there is room for it. An attempt holds its slot and its GPUs until its end is acknowledged: the
-    /// coordinator must never see one GPU with two holders.
-    fn ask(&mut self) {
-        let inventory = self.meter.inventory();
+    /// Asks for one trial if there is room for it. An attempt holds its slot and its GPUs until its end is acknowledged.
+    async fn ask(&mut self) {
         let allocation = &self.allocation;
         let room = self.slots.min(allocation.room(self.needs)).max(1);
         if self.asking || self.stage != Stage::Working || self.outbox.len() >= room {
             return;
         }
-        let is_leased = |uuid: &String| self.leased_gpus.values().flatten().any(|leased| leased == uuid);
-        let free_gpus: Vec<String> =
-            allocation.gpus.iter().map(|gpu| gpu.uuid.clone()).filter(|uuid| !is_leased(uuid)).collect();
-        if free_gpus.len() < self.gpus_per_trial {
-            return;
-        }
+        let free = self.cards.free(&allocation.gpus);
+        let usable = if self.options.use_busy_gpus {
+            Some(free).filter(|free| free.len() >= self.gpus_per_trial)
+        } else {
+            self.cards.usable(free, self.gpus_per_trial, &self.meter).await
+        };
+        let Some(free_gpus) = usable else { return };
         self.asking = true;
         self.request += 1;
         let question = v1::LeaseRequest {
             worker: self.options.name.0.clone(),
             request: self.request,
-            description: described(inventory),
+            description: described(self.meter.inventory()),
             free_gpus,
             gpus: allocation
                 .gpus
@@ -301,7 +304,7 @@ impl Session {
     async fn take(&mut self, event: Event) -> Result<(), Error> {
         match event {
             Event::Leased(answer) => {
-                if !self.is_known && answer.is_ok() {
+                if !self.is_known && makes_known(&answer) {
                     // What the host burnt before it served a sweep is no cost of it.
                     let now = self.snapshot().await?;
                     self.outbox.begin(now);
@@ -313,7 +316,15 @@ impl Session {
                 }
                 self.leased(*answer)
             }
-            Event::Reported(report, reply) => self.reported(&report, *reply),
+            Event::Reported(report, reply) => {
+                let of_no_use =
+                    reply.as_ref().as_ref().map(|reply| reply.discard.clone()).unwrap_or_default();
+                let outbox = &self.outbox;
+                let discarded =
+                    self.checkpoints.discard(&of_no_use, &self.options.files, |trial| outbox.runs(trial));
+                discarded.await;
+                self.reported(&report, *reply)
+            }
             Event::News(consumer, News::Steps(steps)) => {
                 let snapshot = self.snapshot().await?;
                 self.outbox.add_steps(consumer, steps, &snapshot);
@@ -322,6 +333,9 @@ impl Session {
             Event::News(consumer, News::Ended(end)) => {
                 self.wishes.remove(&consumer);
                 self.outputs.remove(&consumer);
+                if let Some(attempt) = self.outbox.attempt(consumer) {
+                    self.checkpoints.add(attempt);
+                }
                 if let (EndKind::Failure, Err(source)) = (end.kind, journal::room(&self.options.files)) {
                     self.without_room(consumer, source);
                 } else {
@@ -359,7 +373,7 @@ impl Session {
 
     fn leased(&mut self, answer: Result<Answer, tonic::Status>) -> Result<(), Error> {
         self.asking = false;
-        self.is_known |= answer.is_ok();
+        self.is_known |= makes_known(&answer);
         match answer {
             Ok(Answer::Assignment(assignment)) => self.assigned(assignment_from_wire(assignment)?),
             Ok(Answer::Drained(_)) => self.drained(),
@@ -377,6 +391,7 @@ impl Session {
     }
 
     fn needs_as(&mut self, assignment: &Assignment) {
+        self.checkpoints.are_discarded = assignment.plan.discards;
         self.gpus_per_trial = assignment.gpus.len();
         self.needs = (assignment.plan.cpus.unwrap_or(0), assignment.plan.memory.unwrap_or(0));
     }
@@ -387,7 +402,7 @@ impl Session {
         }
         let consumer = self.next_consumer();
         self.outbox.open(consumer, assignment.attempt);
-        self.leased_gpus.insert(consumer, assignment.gpus.clone());
+        self.cards.lease(consumer, assignment.gpus.clone());
         self.needs_as(&assignment);
         let held = Held {
             consumer,
@@ -456,14 +471,14 @@ impl Session {
         for (held, orphan) in attempts {
             let consumer = held.consumer;
             self.taken.insert(held.assignment.attempt);
-            self.leased_gpus.insert(consumer, held.assignment.gpus.clone());
+            self.cards.lease(consumer, held.assignment.gpus.clone());
             self.needs_as(&held.assignment);
             self.hand_over_output(consumer, held.assignment.attempt);
             self.supervise(consumer, move |options, meter, wished, news| async move {
                 supervise::adopt(&held, orphan, &surroundings(&options, meter), wished, &news).await;
             });
         }
-        self.consumers = resume::last_consumer(record, &self.leased_gpus);
+        self.consumers = resume::last_consumer(record, self.cards.holders());
     }
 
     /// Has a task watch over an attempt, and passes its news on.
@@ -514,11 +529,11 @@ impl Session {
         }
         self.telling = true;
         let (snapshot, left) = self.handover().await?;
-        let report = self
-            .outbox
-            .report(&snapshot, self.stage == Stage::Leaving && self.is_idle() && self.outbox.fits());
+        let is_last = self.stage == Stage::Leaving && self.is_idle() && self.outbox.fits();
+        let report = self.outbox.report(&snapshot, is_last);
         let (mut client, events) = (self.client.clone(), self.events.clone());
-        let message = report_to_wire(&report);
+        let kept = self.checkpoints.names(is_last);
+        let message = v1::ReportRequest { kept, ..report_to_wire(&report) };
         let (journal, record) = (self.journal.clone(), self.record(left));
         self.tasks.spawn(async move {
             write_down(journal, record).await;
@@ -564,10 +579,7 @@ impl Session {
             for (consumer, sum) in self.outbox.acknowledged(report) {
                 self.meter.forget(consumer, sum);
             }
-            let over: Vec<ConsumerId> =
-                self.leased_gpus.keys().filter(|consumer| !self.outbox.holds(**consumer)).copied().collect();
-            for consumer in over {
-                self.leased_gpus.remove(&consumer);
+            for consumer in self.cards.keep(|consumer| self.outbox.holds(consumer)) {
                 self.journal.lock().iter().for_each(|journal| journal.let_go(consumer));
             }
             if report.leaving {
@@ -672,6 +684,11 @@ impl Session {
         self.consumers += 1;
         ConsumerId(self.consumers)
     }
+}
+
+/// Does the coordinator know the worker from this answer on? One that serves no sweep yet is not known.
+fn makes_known(answer: &Result<Answer, tonic::Status>) -> bool {
+    answer.as_ref().is_ok_and(|answer| !matches!(answer, Answer::Wait(false)))
 }
 
 fn refused(status: &tonic::Status) -> Error {

@@ -95,8 +95,16 @@ impl Driver {
 
     /// The handle of the GPU with this UUID.
     pub(crate) fn handle_by_uuid(&self, uuid: &CStr) -> Result<Handle, Code> {
-        let index = self.gpus.iter().position(|gpu| gpu.uuid.as_c_str() == uuid).ok_or(Code::NotFound)?;
-        self.handle(c_uint::try_from(index).map_err(|_| Code::NotFound)?)
+        let number = |index: usize| c_uint::try_from(index).map_err(|_| Code::NotFound);
+        if let Some(index) = self.gpus.iter().position(|gpu| gpu.uuid.as_c_str() == uuid) {
+            return self.handle(number(index)?);
+        }
+        let instances = self.gpus.iter().enumerate().flat_map(|(index, gpu)| {
+            gpu.mig.iter().enumerate().map(move |(part, instance)| (index, part, instance))
+        });
+        let (index, part, _) =
+            instances.into_iter().find(|(.., one)| one.uuid.as_c_str() == uuid).ok_or(Code::NotFound)?;
+        self.instance_handle(self.handle(number(index)?)?, number(part)?)
     }
 
     /// The handle of a GPU's instance.

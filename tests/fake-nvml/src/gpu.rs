@@ -1,7 +1,7 @@
 //! What a GPU of the script answers at a given time.
 
 use crate::code::Code;
-use crate::script::Gpu;
+use crate::script::{Gpu, Other};
 
 impl Gpu {
     /// Whether the GPU has fallen off the bus by then.
@@ -38,7 +38,17 @@ impl Gpu {
         u32::try_from(percent.min(100)).unwrap_or(100)
     }
 
-    /// The size of the memory in bytes; all of it is free.
+    /// Who else computes on it now.
+    pub(crate) fn others(&self, now_ns: i64) -> impl Iterator<Item = &Other> {
+        self.others.iter().filter(move |other| other.until_ns.is_none_or(|end| now_ns < end))
+    }
+
+    /// The memory that they hold, in bytes.
+    pub(crate) fn used_bytes(&self, now_ns: i64) -> u64 {
+        self.others(now_ns).map(|other| u64::from(other.memory_gb) << 30).sum()
+    }
+
+    /// The size of the memory in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         u64::from(self.memory_gb) << 30
     }

@@ -27,7 +27,7 @@ mod gpu;
 mod script;
 mod trace;
 
-use std::ffi::{CStr, c_char, c_uint, c_ulonglong, c_void};
+use std::ffi::{CStr, c_char, c_uint, c_ulonglong};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -245,16 +245,16 @@ pub extern "C" fn nvmlDeviceGetUtilizationRates(device: Handle, utilization: Out
     })
 }
 
-/// The memory, all of it free.
+/// The memory; what others hold is used.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetMemoryInfo(device: Handle, memory: Out<'_, Memory>) -> Code {
     answer_of(device, memory, |asked| {
-        let total = asked.gpu.memory_bytes();
-        Ok(Memory { total, free: total, used: 0 })
+        let (total, used) = (asked.gpu.memory_bytes(), asked.gpu.used_bytes(asked.now_ns));
+        Ok(Memory { total, free: total.saturating_sub(used), used })
     })
 }
 
-/// The memory, all of it free, in the struct that has a version; `nvml-wrapper` asks for this one.
+/// The memory, in the struct that has a version; `nvml-wrapper` asks for this one.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Handle, memory: Option<&mut VersionedMemory>) -> Code {
     let Some(VersionedMemory { version, bytes }) = memory else {
@@ -264,8 +264,8 @@ pub extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Handle, memory: Option<&mut
         if *version != VersionedMemory::VERSION {
             return Err(Code::ArgumentVersionMismatch);
         }
-        let total = asked.gpu.memory_bytes();
-        Ok(MemoryShares { total, reserved: 0, free: total, used: 0 })
+        let (total, used) = (asked.gpu.memory_bytes(), asked.gpu.used_bytes(asked.now_ns));
+        Ok(MemoryShares { total, reserved: 0, free: total.saturating_sub(used), used })
     })
 }
 
@@ -284,14 +284,53 @@ pub extern "C" fn nvmlDeviceGetComputeMode(device: Handle, mode: Out<'_, c_uint>
     answer_of(device, mode, |_| Ok(COMPUTE_MODE_DEFAULT))
 }
 
-/// The processes on the GPU: none, whatever room the caller has for them.
+/// `nvmlProcessInfo_t`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessInfo {
+    /// Its number.
+    pub pid: c_uint,
+    /// The memory that it holds, in bytes.
+    pub memory: c_ulonglong,
+    /// The instance that it is on, of a GPU that is cut; all bits set for none.
+    pub instance: c_uint,
+    /// The same of its compute.
+    pub compute_instance: c_uint,
+}
+
+/// The processes that compute on the GPU, as many as the caller has room for; without enough, how many there are.
+///
+/// # Safety
+///
+/// `processes` is null or good for writing as many as `count` says.
 #[unsafe(no_mangle)]
-pub extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
+pub unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
     device: Handle,
-    count: Out<'_, c_uint>,
-    _processes: *mut c_void,
+    count: Option<&mut c_uint>,
+    processes: *mut ProcessInfo,
 ) -> Code {
-    answer_of(device, count, |_| Ok(0))
+    driver::with(|driver| {
+        let count = count.ok_or(Code::InvalidArgument)?;
+        let Asked { gpu, now_ns, .. } = driver.gpu(device)?;
+        let none = c_uint::MAX;
+        let found: Vec<ProcessInfo> = gpu
+            .others(now_ns)
+            .filter_map(|other| {
+                let memory = c_ulonglong::from(other.memory_gb) << 30;
+                Some(ProcessInfo { pid: other.pid?, memory, instance: none, compute_instance: none })
+            })
+            .collect();
+        let room = std::mem::replace(count, c_uint::try_from(found.len()).unwrap_or(c_uint::MAX));
+        if found.len() > room as usize || (processes.is_null() && !found.is_empty()) {
+            return Err(Code::InsufficientSize);
+        }
+        if !found.is_empty() {
+            // SAFETY: not null, and the caller vouches for `room` places, which are enough.
+            unsafe { ptr::copy_nonoverlapping(found.as_ptr(), processes, found.len()) };
+        }
+        Ok(())
+    })
+    .into()
 }
 
 /// The architecture: Hopper.

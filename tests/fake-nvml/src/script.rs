@@ -3,7 +3,7 @@
 //! ```json
 //! {"gpus": [{"uuid": "GPU-11111111-2222-3333-4444-555555555555", "name": "Fake H100",
 //!            "memory_gb": 80, "limit_w": 700, "trace": [[0, 100], [5, 300], [10, 100]],
-//!            "counter": true, "counter_percent": 100, "offset_mj": 123456, "reset_at_s": null, "lost_at_s": null, "mig": []}]}
+//!            "counter": true, "counter_percent": 100, "offset_mj": 123456, "reset_at_s": null, "lost_at_s": null, "mig": [], "others": []}]}
 //! ```
 //!
 //! Only `uuid` and `trace` are required; the example shows the other fields at their defaults. A field that
@@ -55,6 +55,22 @@ pub(crate) struct Gpu {
     /// The instances that it is cut into; with any, its MIG mode is on.
     #[serde(default)]
     pub(crate) mig: Vec<Instance>,
+    /// Who else computes on it, and when.
+    #[serde(default)]
+    pub(crate) others: Vec<Other>,
+}
+
+/// Somebody else: `{"pid": 1, "memory_gb": 10, "until_s": 5}`; without `pid` only its memory is seen, as from inside a container.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Other {
+    /// The process's number.
+    pub(crate) pid: Option<u32>,
+    /// What it holds.
+    pub(crate) memory_gb: u32,
+    /// When it ends, in nanoseconds; the script has seconds.
+    #[serde(default, rename = "until_s", deserialize_with = "time")]
+    pub(crate) until_ns: Option<i64>,
 }
 
 /// A MIG instance: `{"uuid": "MIG-1", "slices": 3}`, of seven slices in all.
@@ -95,6 +111,7 @@ pub(crate) fn default_gpus() -> Vec<Gpu> {
             reset_at_ns: None,
             lost_at_ns: None,
             mig: Vec::new(),
+            others: Vec::new(),
         })
         .to_vec()
 }

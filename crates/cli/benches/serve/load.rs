@@ -107,6 +107,7 @@ impl Worker {
                 ended: is_last.then_some(ended),
             }],
             leaving: false,
+            kept: Vec::new(),
         };
         let began = Instant::now();
         let reply = self.client.report(report).await.expect("a verdict").into_inner();

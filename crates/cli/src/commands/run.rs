@@ -98,6 +98,7 @@ impl Work<'_> {
             host: hostname(),
             name: worker_name(&meter.inventory().hostname),
             slots: self.args.slots,
+            use_busy_gpus: self.args.devices.use_busy_gpus,
             files,
             shim: std::env::current_exe().context("cannot find this program's own file")?,
             grace: self.args.grace,

@@ -59,6 +59,7 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
                 host: hostname.clone(),
                 name: run::worker_name(&host),
                 slots: args.slots,
+                use_busy_gpus: args.devices.use_busy_gpus,
                 files: files.clone(),
                 shim: std::env::current_exe().context("cannot find this program's own file")?,
                 grace: args.grace,

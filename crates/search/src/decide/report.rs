@@ -250,7 +250,7 @@ mod tests {
     use gramwise_model::{SweepId, WorkerId};
 
     use crate::Command;
-    use crate::decide::site::Site;
+    use crate::decide::Site;
     use crate::fact::Fact;
     use crate::state::{Phase, SweepPhase};
 

@@ -92,7 +92,7 @@ mod tests {
     use gramwise_model::SweepId;
 
     use super::*;
-    use crate::decide::site::Site;
+    use crate::decide::Site;
     use crate::{Command, apply};
 
     /// Who is dismissed when some time went by.

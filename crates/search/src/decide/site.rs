@@ -7,18 +7,20 @@ use gramwise_model::{AttemptId, Metric, SweepSpec, Timestamp, WorkerId};
 use crate::{Command, Fact, State, apply, decide};
 
 /// One coordinator, and the time there.
-pub(super) struct Site {
-    pub(super) state: State,
-    pub(super) now: Timestamp,
+pub(crate) struct Site {
+    pub(crate) state: State,
+    pub(crate) now: Timestamp,
+    /// What trials come to.
+    error: f64,
 }
 
 impl Site {
-    pub(super) fn new() -> Self {
-        Self { state: State::default(), now: Timestamp(1_000) }
+    pub(crate) fn new() -> Self {
+        Self { state: State::default(), now: Timestamp(1_000), error: 0.5 }
     }
 
     /// Carries out a command that is not refused.
-    pub(super) fn tell(&mut self, command: &Command) -> Vec<Fact> {
+    pub(crate) fn tell(&mut self, command: &Command) -> Vec<Fact> {
         let facts = decide(&self.state, command, self.now).expect("nothing is refused");
         for fact in &facts {
             apply(&mut self.state, fact);
@@ -27,7 +29,7 @@ impl Site {
     }
 
     /// Submits a sweep of nine epochs; `more` are further keys of its file, such as `budget: {trials: 99}`.
-    pub(super) fn submit(&mut self, more: &str) {
+    pub(crate) fn submit(&mut self, more: &str) {
         let budget = if more.contains("budget") { "" } else { "budget: {trials: 99}\n" };
         let yaml = format!(
             "name: s\ncommand: [train, \"${{args}}\"]\nobjectives: [{{name: e, goal: minimize}}]\n\
@@ -40,7 +42,7 @@ impl Site {
     }
 
     /// A worker on a host of its own name asks for work; answers what it got.
-    pub(super) fn ask(&mut self, name: &str, gpus: usize, request: u64) -> Option<AttemptId> {
+    pub(crate) fn ask(&mut self, name: &str, gpus: usize, request: u64) -> Option<AttemptId> {
         let card = |at: usize| Card { uuid: format!("{name}-{at}"), model: String::new() };
         let host = name.split('/').next().unwrap_or(name).to_owned();
         let host = Host { name: host, gpus: (0..gpus).map(card).collect(), ..Host::default() };
@@ -53,12 +55,18 @@ impl Site {
     }
 
     /// A worker joins, and takes a trial if there is one.
-    pub(super) fn join(&mut self, name: &str, gpus: usize) {
+    pub(crate) fn join(&mut self, name: &str, gpus: usize) {
         self.ask(name, gpus, 1);
     }
 
+    /// A worker tells the end of an attempt that came to an error.
+    pub(crate) fn end_at(&mut self, worker: &str, attempt: AttemptId, error: f64) {
+        self.error = error;
+        self.end(worker, attempt, None, false);
+    }
+
     /// A worker tells the end of an attempt that went to its last step, or failed with a message; perhaps its own too.
-    pub(super) fn end(
+    pub(crate) fn end(
         &mut self,
         worker: &str,
         attempt: AttemptId,
@@ -69,7 +77,7 @@ impl Site {
         let seq = self.state.workers[&worker].acked_through + 1;
         let step = StepReport {
             step: 9,
-            metrics: [("e".to_owned(), Metric::Finite(0.5))].into(),
+            metrics: [("e".to_owned(), Metric::Finite(self.error))].into(),
             total: Energy::ZERO,
         };
         let kind = if failed.is_some() { EndKind::Failure } else { EndKind::Success };

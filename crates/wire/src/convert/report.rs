@@ -23,12 +23,13 @@ pub fn report_to_wire(report: &Report) -> v1::ReportRequest {
         other: Some(energy_to_wire(other)),
         attempts: attempts.iter().map(attempt_report_to_wire).collect(),
         leaving: *leaving,
+        kept: Vec::new(),
     }
 }
 
 /// A message as a report.
 pub fn report_from_wire(message: v1::ReportRequest) -> Result<Report, Malformed> {
-    let v1::ReportRequest { worker, seq, total, idle, overhead, other, attempts, leaving } = message;
+    let v1::ReportRequest { worker, seq, total, idle, overhead, other, attempts, leaving, kept: _ } = message;
     if worker.is_empty() {
         return Err(Malformed::Missing("worker"));
     }

@@ -6,7 +6,7 @@ use super::fields::{Field, Fields};
 use super::units;
 use crate::document::{Content, Findings};
 use crate::{
-    Budget, CarbonSpec, Defer, GainPerKg, IntensityFrom, PruneSpec, Pruner, Resource, Resources, Retry,
+    Budget, CarbonSpec, Defer, GainPerKg, IntensityFrom, Keep, PruneSpec, Pruner, Resource, Resources, Retry,
     RetryAction, RetryRule,
 };
 
@@ -15,18 +15,24 @@ pub(super) fn not_yet(findings: &mut Findings<'_>, field: &Field<'_>) {
     findings.bare_warning(&field.key_span, format!("`{}` is accepted, not yet acted on", field.path));
 }
 
+const KEEPS: &[(&str, Keep)] = &[("all", Keep::All), ("best", Keep::Best)];
+
 /// `resource:`, the fidelity.
 pub(super) fn resource(findings: &mut Findings<'_>, file: &Fields<'_>) -> Resource {
-    let mut resource = Resource { name: "step".to_owned(), min: 1, max: Resource::OPEN, checkpoint: false };
+    let mut resource =
+        Resource { name: "step".to_owned(), min: 1, max: Resource::OPEN, checkpoint: false, keep: Keep::All };
     let example = "for example `resource: {name: epoch, max: 30}`";
     let Some(field) = file.get("resource") else { return resource };
-    let known = &["name", "min", "max", "checkpoint"];
+    let known = &["name", "min", "max", "checkpoint", "keep"];
     let Some(fields) = Fields::open(findings, &field, known, example) else { return resource };
     if let Some(name) = fields.get("name").and_then(|field| field.text(findings)) {
         resource.name = name;
     }
     if let Some(checkpoint) = fields.get("checkpoint").and_then(|field| field.boolean(findings)) {
         resource.checkpoint = checkpoint;
+    }
+    if let Some(keep) = fields.get("keep").and_then(|field| field.one_of(findings, KEEPS)) {
+        resource.keep = keep;
     }
     let hint = "add `max:`, the step at which a trial is complete";
     let max = fields.require(findings, "max", hint).and_then(|field| field.unsigned(findings, 1..=u64::MAX));
