@@ -62,7 +62,8 @@ fn killed_at(moment: f64, whom: Whom) -> bool {
     let began = clock();
     let start = |arguments: &[&str]| Running::start(&mut on_scripted_gpus(place, arguments, &script, began));
     let run = || start(&["run", "sweep.yaml", "--quiet"]);
-    let worker = || start(&["worker", "--quiet", "--coordinator", &site.url, "--files", "files"]);
+    let worker =
+        || start(&["worker", "--quiet", "--coordinator", &site.url, "--files", "files", "--orphaned", "1s"]);
     // What is killed, and what goes on beside it.
     let (victim, others) = match whom {
         Whom::Run | Whom::Trial => (run(), Vec::new()),

@@ -456,12 +456,13 @@ impl Driver {
         }
     }
 
-    /// Takes up again the sweep that a worker served, where that was let go of: what the worker has still to tell is booked there.
+    /// Takes up again the sweep that a worker served, where that is over and was let go of: what the worker has still to tell is booked
+    /// there. One that is not over and not here is another coordinator's.
     fn recall(&mut self, worker: &WorkerId) -> Result<(), Error> {
         if self.state.workers.contains_key(worker) {
             return Ok(());
         }
-        let served = self.journal.served_by(worker)?;
+        let served = self.journal.ended_sweep_of(worker)?;
         if let Some(sweep) = served.filter(|sweep| self.state.sweep(*sweep).is_none()) {
             tracing::debug!(%sweep, worker = worker.0, "a late word of a sweep that is over");
             self.journal.replay(sweep, &mut self.state)?;

@@ -105,11 +105,12 @@ impl Journal {
         Ok(ids.map(|id| id.map(SweepId)).collect::<Result<_, _>>()?)
     }
 
-    /// The sweep that a worker served, if one did.
-    pub fn served_by(&self, worker: &WorkerId) -> Result<Option<SweepId>, Error> {
-        let mut select = self
-            .connection
-            .prepare_cached("SELECT sweep FROM host WHERE worker = ?1 ORDER BY sweep DESC LIMIT 1")?;
+    /// The sweep that a worker served, if that is over.
+    pub fn ended_sweep_of(&self, worker: &WorkerId) -> Result<Option<SweepId>, Error> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT s.id FROM host h JOIN sweep s ON s.id = h.sweep
+             WHERE h.worker = ?1 AND s.state = 'ended' ORDER BY s.id DESC LIMIT 1",
+        )?;
         Ok(select.query_row([&worker.0], |row| row.get(0)).optional()?.map(SweepId))
     }
 
