@@ -5,6 +5,7 @@
 //! [`attend`] meters one command without any sweep. The worker knows no search: it does what [`gramwise_model::work`] says.
 
 mod allocation;
+mod asking;
 pub mod attend;
 mod calls;
 mod cards;
@@ -12,7 +13,9 @@ mod cgroup;
 mod checkpoints;
 mod command;
 mod environment;
+mod error;
 mod farewell;
+mod hearing;
 mod join;
 mod journal;
 mod outbox;
@@ -39,8 +42,9 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 pub use cgroup::finding as cgroup_finding;
+pub use error::Error;
 pub use join::{JoinError, join};
-pub use session::{Error, Over, run};
+pub use session::{Over, run};
 
 /// What the host burnt until now. `None` if the meter's thread is gone.
 async fn snapshot(meter: &MeterHandle) -> Option<HostSnapshot> {

@@ -1,15 +1,13 @@
 //! One life of a worker: ask for trials, run them, tell what they did and burnt, until the sweep is over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gramwise_meter::{ConsumerId, Handover, HostSnapshot, MeterHandle};
 use gramwise_model::AttemptId;
 use gramwise_model::work::{Assignment, AttemptEnd, EndKind, Instruction, Plan, Report};
-use gramwise_trust::BadAddress;
-use gramwise_wire::convert::{Malformed, assignment_from_wire, instructions_from_wire, report_to_wire};
+use gramwise_wire::convert::{assignment_from_wire, instructions_from_wire, report_to_wire};
 use gramwise_wire::v1;
 use gramwise_wire::v1::lease_reply::Answer;
 use gramwise_wire::v1::work_client::WorkClient;
@@ -18,12 +16,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::allocation::{Allocation, described};
+use crate::asking::Asking;
 use crate::calls::{self, RETRY, is_transient};
-use crate::cards::Cards;
 use crate::cgroup;
 use crate::checkpoints::Checkpoints;
 use crate::environment::Files;
+use crate::error::Error;
+use crate::hearing::Hearing;
 use crate::journal::{self, Held, Journal, Record};
 use crate::outbox::Outbox;
 use crate::place::place;
@@ -34,43 +33,10 @@ use crate::{Client, Options, output};
 
 /// Totals are told at least this often: the heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// A worker that leaves tries for so long to tell its last report; after that its journal keeps it for the next life.
-const GOODBYE: Duration = Duration::from_secs(5);
 /// News are gathered this long before they are told, so that fast trials do not make a report for each step.
 const GATHER: Duration = Duration::from_millis(10);
 /// News waiting at most; a trial that reports faster waits for the session.
 const NEWS: usize = 256;
-
-/// Why a worker ended otherwise than by the end of its sweep.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The coordinator's address is none.
-    #[error(transparent)]
-    Address(#[from] BadAddress),
-    /// The coordinator refused for good.
-    #[error("the coordinator refused: {0}")]
-    Refused(String),
-    /// What was shown does not open.
-    #[error("{0}")]
-    Token(String),
-    /// The coordinator broke the protocol.
-    #[error("the coordinator sent a malformed message: {0}")]
-    Malformed(#[from] Malformed),
-    /// The folder for checkpoints, outputs and the journal cannot be written in.
-    #[error("cannot write in {}: {source}\nhint: trials need a folder with room; the same command resumes the sweep", folder.display())]
-    Files {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The sweep's setup failed.
-    #[error("{0}")]
-    Setup(String),
-    /// The meter's thread is gone.
-    #[error("the meter stopped")]
-    Meter,
-}
 
 /// How a worker ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,34 +70,21 @@ struct Session {
     /// Those that hand over what trials write.
     handing_over: JoinSet<()>,
     wishes: BTreeMap<ConsumerId, watch::Sender<Wish>>,
-    cards: Cards,
+    asking: Asking,
     /// The outputs that are followed: each ends when it is told so.
     outputs: BTreeMap<ConsumerId, watch::Sender<bool>>,
     /// All attempts that it ever had.
     taken: BTreeSet<AttemptId>,
-    /// Where checkpoints are.
-    place: String,
     checkpoints: Checkpoints,
-    /// What the last assignment needed: without so much free, asking is of no use.
-    gpus_per_trial: usize,
-    needs: (u32, u64),
-    /// What of the host it may use.
-    allocation: Allocation,
     setup: Setup,
     /// Assignments that wait for `setup`.
     ready: Vec<(ConsumerId, Assignment)>,
-    slots: usize,
-    request: u64,
     consumers: u64,
-    asking: bool,
     is_known: bool,
     telling: bool,
     stage: Stage,
     failure: Option<Error>,
-    /// When a report did not come through for the first time.
-    unheard_since: Option<Instant>,
-    /// The same of one that has nothing more to do than to tell it.
-    leaving_since: Option<Instant>,
+    hearing: Hearing,
     over: Over,
     journal: Arc<Mutex<Journal>>,
 }
@@ -186,8 +139,7 @@ pub async fn run(
         (journal, Outbox::new(options.name.clone()), None)
     };
     let (events, mut inbox) = mpsc::channel(NEWS);
-    let allocation = Allocation::of(meter.inventory(), |name| std::env::var(name).ok());
-    let slots = allocation.slots(options.slots);
+    let asking = Asking::of(&options, &meter, place);
     let drain = options.drain.clone();
     let mut session = Session {
         options: Arc::new(options),
@@ -198,26 +150,18 @@ pub async fn run(
         tasks: JoinSet::new(),
         handing_over: JoinSet::new(),
         wishes: BTreeMap::new(),
-        cards: Cards::default(),
+        asking,
         outputs: BTreeMap::new(),
         taken: BTreeSet::new(),
-        place,
         checkpoints: Checkpoints::default(),
-        gpus_per_trial: 0,
-        needs: (0, 0),
-        allocation,
         setup: Setup::NotNeededYet,
         ready: Vec::new(),
-        slots,
-        request: 0,
         consumers: 0,
-        asking: false,
         is_known: false,
         telling: false,
         stage: Stage::Working,
         failure: None,
-        unheard_since: None,
-        leaving_since: None,
+        hearing: Hearing::default(),
         over: Over::Sweep,
         journal: Arc::new(Mutex::new(journal)),
     };
@@ -262,37 +206,13 @@ pub async fn run(
 }
 
 impl Session {
-    /// Asks for one trial if there is room for it. An attempt holds its slot and its GPUs until its end is acknowledged.
+    /// Asks for one trial if there is room for it.
     async fn ask(&mut self) {
-        let allocation = &self.allocation;
-        let room = self.slots.min(allocation.room(self.needs)).max(1);
-        if self.asking || self.stage != Stage::Working || self.outbox.len() >= room {
+        if self.stage != Stage::Working {
             return;
         }
-        let free = self.cards.free(&allocation.gpus);
-        let usable = if self.options.use_busy_gpus {
-            Some(free).filter(|free| free.len() >= self.gpus_per_trial)
-        } else {
-            self.cards.usable(free, self.gpus_per_trial, &self.meter).await
-        };
-        let Some(free_gpus) = usable else { return };
-        self.asking = true;
-        self.request += 1;
-        let question = v1::LeaseRequest {
-            worker: self.options.name.0.clone(),
-            request: self.request,
-            description: described(self.meter.inventory()),
-            free_gpus,
-            gpus: allocation
-                .gpus
-                .iter()
-                .map(|gpu| v1::Gpu { uuid: gpu.uuid.clone(), model: gpu.name.clone() })
-                .collect(),
-            host: self.options.host.clone(),
-            place: self.place.clone(),
-            cpus: allocation.cpus,
-            memory: allocation.memory,
-        };
+        let question = self.asking.question(self.outbox.len(), &self.options, &self.meter).await;
+        let Some(question) = question else { return };
         let (mut client, events) = (self.client.clone(), self.events.clone());
         let stranger = (!self.is_known).then(|| self.options.peer.address.clone());
         self.tasks.spawn(async move {
@@ -372,14 +292,14 @@ impl Session {
     }
 
     fn leased(&mut self, answer: Result<Answer, tonic::Status>) -> Result<(), Error> {
-        self.asking = false;
+        self.asking.is_open = false;
         self.is_known |= makes_known(&answer);
         match answer {
             Ok(Answer::Assignment(assignment)) => self.assigned(assignment_from_wire(assignment)?),
             Ok(Answer::Drained(_)) => self.drained(),
             Ok(Answer::Ended(_)) => self.stage = self.stage.max(Stage::Ended),
             Ok(Answer::Wait(_)) => {}
-            Err(status) => self.fail(refused(&status)),
+            Err(status) => self.fail(Error::refused(&status)),
         }
         Ok(())
     }
@@ -390,10 +310,9 @@ impl Session {
         self.stage = self.stage.max(Stage::Ended);
     }
 
-    fn needs_as(&mut self, assignment: &Assignment) {
+    fn holds(&mut self, consumer: ConsumerId, assignment: &Assignment) {
         self.checkpoints.are_discarded = assignment.plan.discards;
-        self.gpus_per_trial = assignment.gpus.len();
-        self.needs = (assignment.plan.cpus.unwrap_or(0), assignment.plan.memory.unwrap_or(0));
+        self.asking.holds(consumer, assignment);
     }
 
     fn assigned(&mut self, assignment: Assignment) {
@@ -402,8 +321,7 @@ impl Session {
         }
         let consumer = self.next_consumer();
         self.outbox.open(consumer, assignment.attempt);
-        self.cards.lease(consumer, assignment.gpus.clone());
-        self.needs_as(&assignment);
+        self.holds(consumer, &assignment);
         let held = Held {
             consumer,
             socket: Files::socket(assignment.attempt),
@@ -464,21 +382,20 @@ impl Session {
     /// Goes on with what an earlier life left.
     fn restore(&mut self, record: &Record, attempts: Vec<(Held, Option<Orphan>)>) {
         self.is_known = true;
-        self.request = record.request.saturating_sub(1);
+        self.asking.request = record.request.saturating_sub(1);
         if record.is_set_up {
             self.setup = Setup::Done;
         }
         for (held, orphan) in attempts {
             let consumer = held.consumer;
             self.taken.insert(held.assignment.attempt);
-            self.cards.lease(consumer, held.assignment.gpus.clone());
-            self.needs_as(&held.assignment);
+            self.holds(consumer, &held.assignment);
             self.hand_over_output(consumer, held.assignment.attempt);
             self.supervise(consumer, move |options, meter, wished, news| async move {
                 supervise::adopt(&held, orphan, &surroundings(&options, meter), wished, &news).await;
             });
         }
-        self.consumers = resume::last_consumer(record, self.cards.holders());
+        self.consumers = resume::last_consumer(record, self.asking.cards.holders());
     }
 
     /// Has a task watch over an attempt, and passes its news on.
@@ -560,18 +477,24 @@ impl Session {
                 return Ok(());
             }
             Err(status) if is_transient(&status) => {
-                self.unheard(&status);
+                self.hearing.unheard(&self.options.peer.address, &status);
+                if self.stage == Stage::Leaving
+                    && self.is_idle()
+                    && (!self.is_known || self.hearing.is_hopeless())
+                {
+                    self.stage = Stage::Left;
+                }
                 return Ok(());
             }
             Err(status) => {
-                self.fail(refused(&status));
+                self.fail(Error::refused(&status));
                 if self.is_idle() {
                     self.stage = Stage::Left;
                 }
                 return Ok(());
             }
         };
-        self.heard();
+        self.hearing.heard(&self.options.peer.address);
         if reply.drained {
             self.drained();
         }
@@ -579,7 +502,7 @@ impl Session {
             for (consumer, sum) in self.outbox.acknowledged(report) {
                 self.meter.forget(consumer, sum);
             }
-            for consumer in self.cards.keep(|consumer| self.outbox.holds(consumer)) {
+            for consumer in self.asking.cards.keep(|consumer| self.outbox.holds(consumer)) {
                 self.journal.lock().iter().for_each(|journal| journal.let_go(consumer));
             }
             if report.leaving {
@@ -590,36 +513,6 @@ impl Session {
             self.instructed(attempt, &instruction);
         }
         Ok(())
-    }
-
-    /// A report did not come through.
-    fn unheard(&mut self, status: &tonic::Status) {
-        if self.unheard_since.is_none() {
-            tracing::warn!(
-                "{} does not answer ({}); trials go on, and what they do is told later",
-                self.options.peer.address,
-                calls::cause(status)
-            );
-        }
-        self.unheard_since.get_or_insert_with(Instant::now);
-        if self.stage == Stage::Leaving && self.is_idle() {
-            let leaving = self.leaving_since.get_or_insert_with(Instant::now);
-            if !self.is_known || leaving.elapsed() > GOODBYE {
-                self.stage = Stage::Left;
-            }
-        }
-    }
-
-    /// One did.
-    fn heard(&mut self) {
-        self.leaving_since = None;
-        if let Some(since) = self.unheard_since.take() {
-            tracing::warn!(
-                "{} answers again after {} s",
-                self.options.peer.address,
-                since.elapsed().as_secs()
-            );
-        }
     }
 
     fn instructed(&mut self, attempt: AttemptId, instruction: &Instruction) {
@@ -646,7 +539,7 @@ impl Session {
         for sender in self.wishes.values() {
             let _ = sender.send(wish);
         }
-        if self.request == 0 {
+        if self.asking.request == 0 {
             self.stage = Stage::Left;
         }
     }
@@ -673,7 +566,7 @@ impl Session {
     /// What the next life is to know.
     fn record(&self, left: Handover) -> Record {
         let is_set_up = matches!(self.setup, Setup::Done);
-        self.outbox.record(&self.meter.inventory().hostname, left, (is_set_up, self.request))
+        self.outbox.record(&self.meter.inventory().hostname, left, (is_set_up, self.asking.request))
     }
 
     async fn snapshot(&self) -> Result<HostSnapshot, Error> {
@@ -689,11 +582,6 @@ impl Session {
 /// Does the coordinator know the worker from this answer on? One that serves no sweep yet is not known.
 fn makes_known(answer: &Result<Answer, tonic::Status>) -> bool {
     answer.as_ref().is_ok_and(|answer| !matches!(answer, Answer::Wait(false)))
-}
-
-fn refused(status: &tonic::Status) -> Error {
-    let why = status.message().to_owned();
-    if status.code() == Code::Unauthenticated { Error::Token(why) } else { Error::Refused(why) }
 }
 
 /// A reading is in the journal before it is told.
