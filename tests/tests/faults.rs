@@ -67,6 +67,12 @@ fn a_setup_that_ended_with_its_worker_is_done_again() {
 
 #[test]
 fn two_killed_workers_on_one_folder_go_on_each_with_its_own() {
+    for seconds_between in [0, 2] {
+        killed_together(seconds_between);
+    }
+}
+
+fn killed_together(together: u64) {
     let site = Site::new();
     let place = &site.place;
     Sweep::default().told("--ms 100").noting_pids(place).held(place, 1).write(place);
@@ -76,7 +82,8 @@ fn two_killed_workers_on_one_folder_go_on_each_with_its_own() {
     site.runs(2);
     workers.into_iter().for_each(kill);
     let first = site.worker("one");
-    std::thread::sleep(std::time::Duration::from_secs(2)); // It must leave the other's alone, however long that takes.
+    // It must leave the other's alone; they may also come at once.
+    std::thread::sleep(std::time::Duration::from_secs(together));
     let second = site.worker("one");
     place.write("go", "");
     site.ended(1);
@@ -85,6 +92,42 @@ fn two_killed_workers_on_one_folder_go_on_each_with_its_own() {
     end(vec![first, second, coordinator]);
     all_gone(place).unwrap();
     assert_balanced(place);
+}
+
+#[test]
+fn a_worker_that_goes_on_with_its_first_trial_ends_it_in_good_order() {
+    let site = Site::new();
+    let place = &site.place;
+    Sweep::default().noting_pids(place).held(place, 1).write(place);
+    let coordinator = site.serve_patiently();
+    site.tell(&["submit", "sweep.yaml"]).expect(0);
+    let worker = site.worker("one");
+    site.runs(1);
+    kill(worker);
+    let worker = site.worker("one");
+    eventually("it goes on", DEADLINE, || {
+        let heard = place.rows("SELECT heard_at_ms - joined_at_ms FROM host");
+        if heard.first().is_some_and(|row| row[0] > 1500) { Ok(()) } else { Err(format!("{heard:?}")) }
+    });
+    end(vec![worker]);
+    all_gone(place).unwrap();
+    let how = "SELECT count(*) FROM attempt WHERE json_extract(outcome, '$') = 'interrupted'";
+    assert_eq!(place.number(how), 1, "that is told, and no lease need lapse");
+    end(vec![coordinator]);
+    assert_balanced(place);
+}
+
+#[test]
+fn a_machine_that_waits_for_a_sweep_can_be_taken_out_of_service() {
+    let site = Site::new();
+    let (coordinator, worker) = (site.serve(), site.worker("one"));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    eventually("it waits", DEADLINE, || {
+        let drained = site.tell(&["drain", &host]);
+        if drained.code == Some(0) { Ok(()) } else { Err(drained.to_string()) }
+    });
+    worker.wait().expect(0);
+    end(vec![coordinator]);
 }
 
 #[test]

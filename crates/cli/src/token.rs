@@ -37,6 +37,11 @@ pub(crate) fn access(common: &Common, authority: Option<Fingerprint>) -> anyhow:
     let kept = if path.exists() { Some(read(&path)?) } else { None };
     let is_right =
         |token: &Token| token.role == Role::Owner && token.authority == authority && access.knows(token);
+    if let Some(other) = kept.as_ref().filter(|token| token.role != Role::Owner) {
+        let (role, path) = (other.role.name(), path.display());
+        let hint = "move it elsewhere, and name it with --token-file; the coordinator's owner has this place";
+        return Err(Failure::error(Exit::WrongInput, format!("{path} is a {role}'s token\nhint: {hint}")));
+    }
     if !kept.as_ref().is_some_and(is_right) {
         write(&made(&access, Role::Owner, authority, None)?, &path)?;
         if let Some(earlier) = kept {

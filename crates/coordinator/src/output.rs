@@ -1,7 +1,7 @@
 //! What trials wrote, wherever they ran: kept beside the database, so that `gramwise logs` finds it when the host is gone.
 //!
-//! A stream that grows long is continued in a new file; the one before is kept as `.1`, and what came before that is dropped. The
-//! whole is on the host that ran the trial.
+//! A stream that grows long is continued in a new file; the one before is kept under a name with the byte of the stream where it ends, such
+//! as `stdout.log.8388608`, and what came before that is dropped. The whole is on the host that ran the trial.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -17,9 +17,6 @@ const LONG: u64 = 8 << 20;
 pub(crate) const LARGEST_PIECE: usize = 256 << 10;
 /// Streams whose lengths are remembered; of others the file says how long it is.
 const REMEMBERED: usize = 4096;
-/// The endings of the file that was continued, and of the one that says where the new one begins.
-const EARLIER: &str = "log.1";
-const BEGINS: &str = "log.from";
 
 /// The kept outputs.
 #[derive(Debug, Clone)]
@@ -53,12 +50,23 @@ impl Outputs {
         let new = known.checked_sub(offset).and_then(|skip| bytes.get(usize::try_from(skip).ok()?..));
         let Some(new) = new else { return Ok(known) };
         fs::create_dir_all(&folder)?;
-        if path.metadata().map_or(0, |found| found.len()) + new.len() as u64 > LONG {
-            // First where the new file begins: should it end here, the old one is the longer for it.
-            fs::write(path.with_extension(BEGINS), known.to_string())?;
-            fs::rename(&path, path.with_extension(EARLIER))?;
+        let length = path.metadata().map_or(0, |found| found.len());
+        if length + new.len() as u64 > LONG {
+            let before = earlier(&path);
+            // One rename: it says both where the old file ends and where the new one begins.
+            fs::rename(&path, path.with_extension(format!("log.{known}")))?;
+            for (_, file) in before {
+                // One that stays is older than the newest, and not read.
+                let _ = fs::remove_file(file);
+            }
         }
-        File::options().create(true).append(true).open(&path)?.write_all(new)?;
+        let mut file = File::options().create(true).append(true).open(&path)?;
+        let length = file.metadata()?.len();
+        if let Err(error) = file.write_all(new) {
+            // A full disk takes a part, which would be there twice when it comes again.
+            let _ = file.set_len(length);
+            return Err(error);
+        }
         if through.len() >= REMEMBERED {
             through.clear();
         }
@@ -73,26 +81,33 @@ fn end_of(path: &Path) -> u64 {
     begin_of(path) + length
 }
 
-/// Where in its stream a kept file begins: after what was continued in it.
+/// Where in its stream a file begins: where the one before it ends.
 fn begin_of(path: &Path) -> u64 {
-    if !path.with_extension(EARLIER).exists() {
-        return 0;
-    }
-    fs::read_to_string(path.with_extension(BEGINS))
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
+    earlier(path).last().map_or(0, |(end, _)| *end)
+}
+
+/// The files that a stream was continued from, with where they end, the last one last. There is one at most, but for a moment.
+fn earlier(path: &Path) -> Vec<(u64, PathBuf)> {
+    let folder = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let end =
+        |file: &PathBuf| file.file_name()?.to_str()?.strip_prefix(&name)?.strip_prefix('.')?.parse().ok();
+    let files = folder.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let mut found: Vec<(u64, PathBuf)> = files.filter_map(|file| Some((end(&file)?, file))).collect();
+    found.sort();
+    found
 }
 
 /// What is there of a stream from a byte on, as far as it was kept, with the byte where that begins. It is what a trial wrote, with files
 /// that are continued in new ones ([`Outputs`]), or whose beginning the worker let go of.
 pub fn kept_output(path: &Path, from: u64) -> io::Result<(u64, Vec<u8>)> {
     use rustix::fs::SeekFrom::Data;
-    let begin = begin_of(path);
+    let before = earlier(path).pop();
+    let begin = before.as_ref().map_or(0, |(end, _)| *end);
     let mut bytes = Vec::new();
     let mut at = from.max(begin);
-    if from < begin {
-        let earlier = fs::read(path.with_extension(EARLIER)).unwrap_or_default();
+    if let Some((_, before)) = before.filter(|_| from < begin) {
+        let earlier = fs::read(before).unwrap_or_default();
         let starts = begin.saturating_sub(earlier.len() as u64);
         at = from.max(starts);
         bytes.extend(earlier.get(usize::try_from(at - starts).unwrap_or(usize::MAX)..).unwrap_or_default());
@@ -149,7 +164,10 @@ mod tests {
         let length = |name: &str| {
             fs::metadata(files.path().join("sweep-1/trial-2/attempt-3").join(name)).unwrap().len()
         };
-        assert_eq!((length("stderr.log.1"), length("stderr.log")), (LONG, LARGEST_PIECE as u64));
+        assert_eq!(
+            (length(&format!("stderr.log.{LONG}")), length("stderr.log")),
+            (LONG, LARGEST_PIECE as u64)
+        );
         // What is printed goes on where it was, over the change of files; of what is gone, nothing is printed.
         let kept = |from: u64| {
             let (at, bytes) =

@@ -3,7 +3,7 @@
 use gramwise_model::{Keep, TrialId, WorkerId};
 use gramwise_surrogate::dominates;
 
-use crate::state::{Phase, State, Sweep, Trial};
+use crate::state::{Attempt, Phase, State, Sweep, Trial};
 
 /// Of trials whose checkpoints a worker has and which it does not run, those that may be discarded, by the sweep's word: what cannot go on
 /// and is not among the best, and what another place went on with from there. Trials of other sweeps than the worker's are not named.
@@ -21,18 +21,23 @@ pub fn discardable(state: &State, worker: &WorkerId, kept: &[TrialId]) -> Vec<Tr
         // As long as none keeps the constraints, nobody knows which is the best.
         Phase::Completed => !completed.is_empty() && !is_best(trial),
         Phase::Waiting | Phase::Running | Phase::Stopping(_) | Phase::Paused => {
-            is_outdated(state, trial, &known.host.place)
+            is_outdated(state, sweep, trial, &known.host.place)
         }
     };
     let trials = kept.iter().filter_map(|id| sweep.trials.get(id));
     trials.filter(|trial| is_of_no_use(trial)).map(|trial| trial.id).collect()
 }
 
-/// Was a trial's last step reported from another place than this?
-fn is_outdated(state: &State, trial: &Trial, place: &str) -> bool {
-    let latest = trial.attempts.iter().rev().find(|attempt| attempt.last_step.is_some());
-    let of = latest.and_then(|attempt| state.workers.get(&attempt.worker));
-    of.is_some_and(|worker| worker.host.place != place)
+/// Was a trial's last step reported from another place than this, which still serves the sweep? Not while it runs here.
+fn is_outdated(state: &State, sweep: &Sweep, trial: &Trial, place: &str) -> bool {
+    let place_of = |attempt: &Attempt| state.workers.get(&attempt.worker).map(|worker| &worker.host.place);
+    let latest = trial.attempts.iter().rev().find(|attempt| attempt.last_step.is_some()).and_then(place_of);
+    let runs_here = trial
+        .attempts
+        .last()
+        .is_some_and(|newest| newest.outcome.is_none() && place_of(newest).is_some_and(|of| of == place));
+    let serves = |other: &String| state.serving(sweep.id).any(|(_, worker)| worker.host.place == *other);
+    !runs_here && latest.is_some_and(|other| other != place && serves(other))
 }
 
 /// What a completed trial came to in each objective, if it has all and keeps the constraints.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use gramwise_model::work::Report;
 use gramwise_trust::{Address, is_distrusted};
-use gramwise_wire::v1::LeaseRequest;
+use gramwise_wire::convert::report_to_wire;
 use gramwise_wire::v1::lease_reply::Answer;
+use gramwise_wire::v1::{LeaseRequest, ReportReply};
 use tonic::{Code, Status};
 
 use crate::Client;
@@ -41,6 +43,29 @@ pub(crate) async fn lease(
                     return Ok(answer);
                 }
             }
+        }
+    }
+}
+
+/// Tells a report, as often as it takes to be heard.
+pub(crate) async fn report(
+    client: &mut Client,
+    report: &Report,
+    address: &Address,
+) -> Result<ReportReply, Status> {
+    let mut told = false;
+    loop {
+        match client.report(report_to_wire(report)).await {
+            Err(status) if is_distrusted(&status) => {
+                return Err(Status::unauthenticated(distrusted(address, &status)));
+            }
+            Err(status) if is_transient(&status) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("{address} does not answer ({}); trying again", cause(&status));
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            answered => return answered.map(tonic::Response::into_inner),
         }
     }
 }

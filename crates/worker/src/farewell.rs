@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use gramwise_carbon::Energy;
 use gramwise_meter::{ConsumerId, Ending, HostSnapshot, MeterHandle};
 use gramwise_model::work::{AttemptEnd, AttemptReport, EndKind, Report};
-use gramwise_wire::convert::report_to_wire;
 use tonic::Code;
 
-use crate::calls::{RETRY, is_transient};
+use crate::calls;
 use crate::environment::Files;
 use crate::journal::{Earlier, Record};
 use crate::outbox::HostTotals;
@@ -33,8 +32,8 @@ pub(crate) async fn settle(life: Earlier, options: &Options, meter: &MeterHandle
     let Ok(snapshot) = settled.await else { return };
     let mut report = report(&life.record, &snapshot);
     let told = loop {
-        match client.report(report_to_wire(&report)).await.map(|reply| reply.into_inner().acked_through) {
-            Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
+        let told = calls::report(client, &report, &options.peer.address).await;
+        match told.map(|reply| reply.acked_through) {
             // It heard a later one, which is not on disk.
             Ok(through) if through > report.seq => report.seq = through + 1,
             answered => break answered,

@@ -36,6 +36,7 @@ pub(crate) struct Record {
     #[serde(default)]
     pub(crate) steps: BTreeMap<ConsumerId, u64>,
     /// The consumers of `setup`, charged to overhead: one that was killed is followed by another.
+    #[serde(default, deserialize_with = "none_one_or_more")]
     pub(crate) setup: Vec<ConsumerId>,
     /// Is `setup` done, where the sweep has one?
     #[serde(default)]
@@ -143,25 +144,29 @@ impl Journal {
 }
 
 impl Earlier {
-    /// Lives that ended without a goodbye, in the order of their names. Files of workers that live are locked, and left alone.
-    pub(crate) fn all(files: &Path, host: &str) -> Vec<Self> {
+    /// The files of all lives, in the order of their names.
+    pub(crate) fn paths(files: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder(files)).into_iter().flatten().filter_map(Result::ok);
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
         paths.sort();
-        paths.into_iter().filter_map(|path| Self::open(path, host)).collect()
+        paths
     }
 
-    fn open(path: PathBuf, host: &str) -> Option<Self> {
+    /// A life of this host that ended without a goodbye. The file of a worker that lives is locked, and left alone.
+    pub(crate) fn open(path: PathBuf, host: &str) -> Option<Self> {
         // For writing too: some network file systems lock nothing else.
         let lock = File::options().read(true).write(true).open(&path).ok()?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
         let bytes = fs::read(&path).ok()?;
-        let lines = bytes.split(|byte| *byte == b'\n').rev();
+        let mut lines = bytes.split(|byte| *byte == b'\n').rev();
         // The last line may be cut off.
-        let Some(record) = lines.into_iter().find_map(|line| serde_json::from_slice::<Record>(line).ok())
-        else {
-            let _ = fs::remove_file(&path); // A life that ended before it had anything to tell.
+        let Some(record) = lines.find_map(|line| serde_json::from_slice::<Record>(line).ok()) else {
+            if bytes.contains(&b'\n') {
+                tracing::warn!(path = %path.display(), "cannot read what an earlier worker left: it is of another version, or damaged");
+            } else {
+                let _ = fs::remove_file(&path); // A life that ended before it had anything to tell.
+            }
             return None;
         };
         // Folders may be shared by hosts, and locks may not.
@@ -198,6 +203,22 @@ pub(crate) fn room(files: &Path) -> io::Result<()> {
     written
 }
 
+/// Until one that was killed could be followed by another, there was one or none.
+fn none_one_or_more<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<ConsumerId>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Setup {
+        More(Vec<ConsumerId>),
+        One(ConsumerId),
+        None,
+    }
+    Ok(match Setup::deserialize(from)? {
+        Setup::More(more) => more,
+        Setup::One(one) => vec![one],
+        Setup::None => Vec::new(),
+    })
+}
+
 /// The folder of what a life holds.
 fn held_in(journal: &Path) -> PathBuf {
     journal.with_extension("held")
@@ -217,6 +238,22 @@ fn create(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn all(files: &Path, host: &str) -> Vec<Earlier> {
+        Earlier::paths(files).into_iter().filter_map(|path| Earlier::open(path, host)).collect()
+    }
+
+    #[test]
+    fn a_life_of_before_there_could_be_several_setups_is_read_too() {
+        for (was, expected) in
+            [("null", vec![]), ("3", vec![ConsumerId(3)]), ("[3,4]", vec![ConsumerId(3), ConsumerId(4)])]
+        {
+            let text = serde_json::to_string(&record(1))
+                .unwrap()
+                .replace("\"setup\":[]", &format!("\"setup\":{was}"));
+            assert_eq!(serde_json::from_str::<Record>(&text).unwrap().setup, expected, "{text}");
+        }
+    }
 
     fn record(seq: u64) -> Record {
         let left = serde_json::json!({
@@ -241,20 +278,20 @@ mod tests {
     #[test]
     fn the_last_whole_line_of_a_killed_life_is_found_by_the_next() {
         let files = tempfile::tempdir().unwrap();
-        assert!(Earlier::all(files.path(), "here").is_empty());
+        assert!(all(files.path(), "here").is_empty());
         let mut journal = Journal::begin(files.path(), &record(0).worker).unwrap();
         journal.write(&record(1)).unwrap();
         journal.write(&record(2)).unwrap();
-        assert!(Earlier::all(files.path(), "here").is_empty(), "it lives");
+        assert!(all(files.path(), "here").is_empty(), "it lives");
         let path = journal.path.clone();
         drop(journal);
         File::options().append(true).open(&path).unwrap().write_all(b"{\"worker\":").unwrap();
-        assert!(Earlier::all(files.path(), "elsewhere").is_empty(), "it is not theirs");
-        let found = Earlier::all(files.path(), "here");
+        assert!(all(files.path(), "elsewhere").is_empty(), "it is not theirs");
+        let found = all(files.path(), "here");
         assert_eq!(found.iter().map(|life| &life.record).collect::<Vec<_>>(), [&record(2)]);
-        assert!(Earlier::all(files.path(), "here").is_empty(), "somebody settles it");
+        assert!(all(files.path(), "here").is_empty(), "somebody settles it");
         found.into_iter().for_each(Earlier::forget);
-        assert!(Earlier::all(files.path(), "here").is_empty() && !path.exists());
+        assert!(all(files.path(), "here").is_empty() && !path.exists());
     }
 
     #[test]
@@ -264,7 +301,7 @@ mod tests {
         journal.write(&record(1)).unwrap();
         journal.end();
         drop(Journal::begin(files.path(), &record(0).worker).unwrap());
-        assert!(Earlier::all(files.path(), "here").is_empty());
+        assert!(all(files.path(), "here").is_empty());
         assert_eq!(fs::read_dir(folder(files.path())).unwrap().count(), 0);
     }
 
@@ -276,8 +313,8 @@ mod tests {
             journal.write(&record(seq)).unwrap();
         }
         assert!(fs::metadata(&journal.path).unwrap().len() < LONG + 4096);
-        assert!(Earlier::all(files.path(), "here").is_empty(), "the new file is locked too");
+        assert!(all(files.path(), "here").is_empty(), "the new file is locked too");
         drop(journal);
-        assert_eq!(Earlier::all(files.path(), "here")[0].record.seq, 6000);
+        assert_eq!(all(files.path(), "here")[0].record.seq, 6000);
     }
 }

@@ -94,9 +94,12 @@ async fn piece(
         return Piece::Last;
     }
     let is_last = (bytes.len() as u64) < PIECE;
+    let expected = one.through + bytes.len() as u64;
     match told(client, worker, attempt, one, bytes).await {
         Ok(through) => {
-            (one.through, one.ahead) = (through, ahead);
+            // One that knows more, as after a restart of this worker, did not take these.
+            one.ahead = if through == expected { ahead } else { one.ahead };
+            one.through = through;
             if is_last { Piece::Last } else { Piece::More }
         }
         Err(status) => {

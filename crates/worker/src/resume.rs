@@ -2,13 +2,14 @@
 //!
 //! To the coordinator nothing happened but a pause. What it has given to others meanwhile it says with its next reply, and that is ended.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gramwise_meter::{Adopted, ConsumerId, HostSnapshot, MeterHandle};
-use gramwise_wire::convert::report_to_wire;
 use tonic::Code;
 
-use crate::calls::{RETRY, is_transient};
+use crate::calls;
 use crate::environment::Files;
 use crate::farewell;
 use crate::journal::{Earlier, Held, Journal, Record};
@@ -16,6 +17,9 @@ use crate::outbox::Outbox;
 use crate::shim::Orphan;
 use crate::supervise::{self, SHIM_SLACK};
 use crate::{Client, Options};
+
+/// Workers that are started again together are there within this time.
+const OTHERS: Duration = Duration::from_secs(10);
 
 /// What an earlier life left, taken over.
 pub(crate) struct Resumed {
@@ -26,54 +30,61 @@ pub(crate) struct Resumed {
     pub(crate) attempts: Vec<(Held, Option<Orphan>)>,
 }
 
-/// Takes over one life of this worker that its coordinator still knows, and settles those that it does not. Another that it knows may be
-/// that of another worker on the same files, which is being started again too: it has the time that its trials have, and is settled by
-/// [`settle_later`]. Is there such a one?
+/// Takes over one life of this worker that its coordinator still knows, and settles those before it that it does not. What is left then
+/// may be another worker's on the same files, which is being started again too: [`settle_later`] settles it if nobody came for it.
 pub(crate) async fn resume(
     options: &Options,
     meter: &MeterHandle,
     client: &mut Client,
-) -> (Option<Resumed>, bool) {
-    let (mut resumed, mut others) = (None, false);
-    for life in Earlier::all(&options.files, &meter.inventory().hostname) {
+) -> (Option<Resumed>, Vec<PathBuf>) {
+    let mut paths = Earlier::paths(&options.files).into_iter();
+    // Each is locked by itself: others look for theirs at the same time.
+    while let Some(life) = paths.next().map(|path| Earlier::open(path, &meter.inventory().hostname)) {
+        let Some(life) = life else { continue };
         let is_ours = options.peer.worker().is_none_or(|own| life.record.worker.0.starts_with(own));
-        let known = if is_ours && !options.orphaned.is_zero() { known(&life, client).await } else { None };
-        match known {
-            None => farewell::settle(life, options, meter, client).await,
-            Some(acked) if resumed.is_none() => resumed = take_over(life, acked, options, meter).await,
-            Some(_) => others = true,
+        let known =
+            if is_ours && !options.orphaned.is_zero() { known(&life, options, client).await } else { None };
+        let Some(acked) = known else {
+            farewell::settle(life, options, meter, client).await;
+            continue;
+        };
+        if let Some(resumed) = take_over(life, acked, options, meter).await {
+            return (Some(resumed), paths.collect());
         }
     }
-    (resumed, others)
+    (None, Vec::new())
 }
 
-/// Settles what is left once nobody took it over in time.
-pub(crate) async fn settle_later(options: Arc<Options>, meter: MeterHandle, mut client: Client) {
-    tokio::time::sleep(options.orphaned).await;
-    for life in Earlier::all(&options.files, &meter.inventory().hostname) {
-        farewell::settle(life, &options, &meter, &mut client).await;
+/// Settles what nobody took over in time. What its trials burnt meanwhile is in the books as the host's.
+pub(crate) async fn settle_later(
+    left: Vec<PathBuf>,
+    options: Arc<Options>,
+    meter: MeterHandle,
+    mut client: Client,
+) {
+    tokio::time::sleep(options.orphaned.min(OTHERS)).await;
+    for path in left {
+        if let Some(life) = Earlier::open(path, &meter.inventory().hostname) {
+            farewell::settle(life, &options, &meter, &mut client).await;
+        }
     }
 }
 
 /// How far the coordinator knows that life, if it does. Its last report is told once more, as far as it is on disk: that changes nothing.
-async fn known(life: &Earlier, client: &mut Client) -> Option<u64> {
+async fn known(life: &Earlier, options: &Options, client: &mut Client) -> Option<u64> {
     let Earlier { record, .. } = life;
     let snapshot = record.left.snapshot();
     let report = Outbox::restored(record, &life.held(), snapshot).again(snapshot);
-    loop {
-        match client.report(report_to_wire(&report)).await {
-            Ok(reply) => return Some(reply.into_inner().acked_through),
-            Err(status) if is_transient(&status) => tokio::time::sleep(RETRY).await,
-            Err(status) => {
-                let is_strange = !matches!(status.code(), Code::NotFound | Code::Unauthenticated);
-                if is_strange {
-                    tracing::warn!(
-                        why = status.message(),
-                        "the coordinator does not take an earlier life's sums"
-                    );
-                }
-                return None;
+    match calls::report(client, &report, &options.peer.address).await {
+        Ok(reply) => Some(reply.acked_through),
+        Err(status) => {
+            if !matches!(status.code(), Code::NotFound | Code::Unauthenticated) {
+                tracing::warn!(
+                    why = status.message(),
+                    "the coordinator does not take an earlier life's sums"
+                );
             }
+            None
         }
     }
 }

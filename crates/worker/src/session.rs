@@ -126,7 +126,7 @@ pub async fn run(
     let unwritable = |source| Error::Files { folder: folder.clone(), source };
     std::fs::create_dir_all(&folder).map_err(unwritable)?;
     let place = place(&folder).map_err(unwritable)?;
-    let (resumed, others) = tokio::select! {
+    let (resumed, left) = tokio::select! {
         resumed = resume::resume(&options, &meter, &mut client) => resumed,
         () = interrupt.cancelled() => return Ok(Over::Sweep),
     };
@@ -168,9 +168,10 @@ pub async fn run(
     if let Some((record, attempts)) = earlier {
         session.restore(&record, attempts);
     }
-    if others {
-        let settling =
-            resume::settle_later(session.options.clone(), session.meter.clone(), session.client.clone());
+    if !left.is_empty() {
+        let (options, meter, client) =
+            (session.options.clone(), session.meter.clone(), session.client.clone());
+        let settling = resume::settle_later(left, options, meter, client);
         session.tasks.spawn(settling);
     }
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -272,8 +273,8 @@ impl Session {
 
     fn setup_is_over(&mut self, done: Result<(), String>) {
         let was_stopped = !matches!(&self.setup, Setup::Running(wish) if *wish.borrow() == Wish::Run);
-        self.setup = Setup::Done;
         let ready = std::mem::take(&mut self.ready);
+        self.setup = if done.is_ok() { Setup::Done } else { Setup::NotNeededYet };
         match done {
             Ok(()) => {
                 for (consumer, assignment) in ready {
@@ -331,14 +332,13 @@ impl Session {
         if let Err(error) = self.journal.lock().map_or(Ok(()), |journal| journal.hold(&held)) {
             tracing::warn!(%error, "cannot write down what is held");
         }
-        if self.stage >= Stage::Leaving {
-            self.give_back(consumer, EndKind::Interrupted, "the worker is leaving");
-            return;
-        }
         match (&self.setup, &assignment.plan) {
             (Setup::Done, _) | (Setup::NotNeededYet, Plan { setup: None, .. }) => {
                 self.setup = Setup::Done;
                 self.start(consumer, assignment);
+            }
+            _ if self.stage >= Stage::Leaving => {
+                self.give_back(consumer, EndKind::Interrupted, "the worker is leaving");
             }
             (Setup::NotNeededYet, Plan { setup: Some(command), .. }) => {
                 self.set_up(command.clone());
@@ -368,6 +368,10 @@ impl Session {
     }
 
     fn start(&mut self, consumer: ConsumerId, assignment: Assignment) {
+        if self.stage >= Stage::Leaving {
+            self.give_back(consumer, EndKind::Interrupted, "the worker is leaving");
+            return;
+        }
         if let Err(source) = journal::room(&self.options.files) {
             self.without_room(consumer, source);
             return;
@@ -539,7 +543,7 @@ impl Session {
         for sender in self.wishes.values() {
             let _ = sender.send(wish);
         }
-        if self.asking.request == 0 {
+        if self.asking.request == 0 && !self.is_known {
             self.stage = Stage::Left;
         }
     }
@@ -579,9 +583,9 @@ impl Session {
     }
 }
 
-/// Does the coordinator know the worker from this answer on? One that serves no sweep yet is not known.
+/// Does the coordinator know the worker from this answer on? One that serves no sweep yet is not known, also when it is drained.
 fn makes_known(answer: &Result<Answer, tonic::Status>) -> bool {
-    answer.as_ref().is_ok_and(|answer| !matches!(answer, Answer::Wait(false)))
+    matches!(answer, Ok(Answer::Assignment(_) | Answer::Ended(_) | Answer::Wait(true)))
 }
 
 /// A reading is in the journal before it is told.

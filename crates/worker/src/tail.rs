@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use gramwise_model::{CO2E, Metric, Metrics};
 use serde_json::Value;
 
+use crate::rotation;
+
 /// A line longer than this is no report; the rest of it is skipped.
 const LONGEST: usize = 64 * 1024;
 /// Bytes read at once.
@@ -28,6 +30,8 @@ pub(crate) struct Tail {
 pub(crate) struct Lines {
     /// The beginning of a line whose end is not there yet.
     partial: Vec<u8>,
+    /// The line that is being read has lost its beginning.
+    skips: bool,
 }
 
 impl Lines {
@@ -35,7 +39,9 @@ impl Lines {
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for &byte in bytes {
-            if byte == b'\n' {
+            if self.skips {
+                self.skips = byte != b'\n';
+            } else if byte == b'\n' {
                 lines.push(String::from_utf8_lossy(&self.partial).into_owned());
                 self.partial.clear();
             } else if self.partial.len() < LONGEST {
@@ -58,7 +64,13 @@ impl Tail {
         }
         if self.file.is_none() {
             match File::open(&self.path) {
-                Ok(file) => self.file = Some(file),
+                Ok(mut file) => {
+                    // What an earlier life of the worker let go of was read by it; a line may begin there.
+                    let first = rotation::first_kept(&file, 0);
+                    self.lines.skips = first > 0;
+                    file.seek(io::SeekFrom::Start(first))?;
+                    self.file = Some(file);
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
                 Err(error) => return Err(error),
             }

@@ -1,6 +1,7 @@
 //! A worker asks for a trial.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gramwise_model::work::Host;
 use gramwise_model::{AttemptId, Because, Timestamp, TrialId, WorkerId};
@@ -15,6 +16,9 @@ use crate::rng::{Purpose, rng};
 use crate::state::{Phase, State, Sweep, Trial, Worker};
 use crate::strategy::{Launch, What};
 use crate::sweep_strategy::{index, trial_id};
+
+/// A trial waits so long for the machine that has its checkpoint; then any may run it, from its beginning.
+const PROMISED: Duration = Duration::from_secs(600);
 
 /// The question.
 pub(super) struct Question<'a> {
@@ -113,7 +117,8 @@ fn choose(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Result<C
 fn waiting(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Option<Choice> {
     let trials = sweep.waiting.iter().filter_map(|id| sweep.trials.get(id));
     let is_rested = |trial: &Trial| rests_until(state, sweep, trial).is_none_or(|end| now >= end);
-    let mut ready = trials.filter(|trial| is_rested(trial) && !is_elsewhere(state, sweep, trial, place));
+    let mut ready =
+        trials.filter(|trial| is_rested(trial) && !is_elsewhere(state, sweep, trial, (place, now)));
     let trial = ready.next()?.clone();
     let Some(last) = trial.attempts.last() else {
         // Nobody predicts anything of it: it is looked at from the first rung on, as all are.
@@ -139,10 +144,13 @@ pub fn next_rested(state: &State, now: Timestamp) -> Option<Timestamp> {
     trials.filter_map(|(sweep, trial)| rests_until(state, sweep, trial)).filter(|end| *end > now).min()
 }
 
-/// Is a trial's checkpoint on another machine that still works for the sweep? Then it goes on there.
-fn is_elsewhere(state: &State, sweep: &Sweep, trial: &Trial, place: &str) -> bool {
+/// Is a trial's checkpoint on another machine that still works for the sweep? Then it goes on there, unless that machine lets it wait for
+/// long: others may compute on its GPUs.
+fn is_elsewhere(state: &State, sweep: &Sweep, trial: &Trial, (place, now): (&str, Timestamp)) -> bool {
     let held_by =
         trial.attempts.last().filter(|last| sweep.spec.resource.checkpoint && last.last_step.is_some());
+    let is_waited_for = |ended: Option<Timestamp>| ended.is_none_or(|at| now.since(at) < PROMISED);
+    let held_by = held_by.filter(|last| is_waited_for(last.ended_at));
     let Some(of) = held_by.and_then(|last| state.workers.get(&last.worker)) else { return false };
     let serves = |worker: &Worker| {
         worker.host.place == of.host.place && !sweep.excluded.contains_key(&worker.host.name)
@@ -154,7 +162,7 @@ fn is_elsewhere(state: &State, sweep: &Sweep, trial: &Trial, place: &str) -> boo
 /// that place asks; who asks elsewhere gets the best of the others.
 fn wanted(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Result<Choice, Nothing> {
     let left = money::left(sweep, now);
-    let is_away = |trial: &Trial| is_elsewhere(state, sweep, trial, place);
+    let is_away = |trial: &Trial| is_elsewhere(state, sweep, trial, (place, now));
     let mut choice = sweep.strategy.choose(left);
     let resumed = match choice.what {
         What::Resume(at) => sweep.trials.get(&trial_id(at)),

@@ -285,6 +285,20 @@ mod tests {
     }
 
     #[test]
+    fn a_trial_waits_for_the_machine_of_its_checkpoint_and_not_for_ever() {
+        let mut site = Site::new();
+        site.submit("budget: {trials: 1}\nprune: {rule: none}\nretry: {max: 5}");
+        site.state.sweeps.values_mut().for_each(|sweep| sweep.spec.resource.checkpoint = true);
+        let first = site.ask("a", 0, 1).unwrap();
+        site.step("a", first, 3);
+        site.end("a", first, Some("exit code 1"), false);
+        site.now = site.now.plus(std::time::Duration::from_secs(60));
+        assert_eq!(site.ask("b", 0, 1), None, "its checkpoint is with `a`, which still works");
+        site.now = site.now.plus(std::time::Duration::from_secs(600));
+        assert!(site.ask("b", 0, 2).is_some());
+    }
+
+    #[test]
     fn resuming_gives_excluded_hosts_another_chance() {
         let mut site = Site::new();
         site.submit("");

@@ -45,7 +45,8 @@ impl Site {
     pub(crate) fn ask(&mut self, name: &str, gpus: usize, request: u64) -> Option<AttemptId> {
         let card = |at: usize| Card { uuid: format!("{name}-{at}"), model: String::new() };
         let host = name.split('/').next().unwrap_or(name).to_owned();
-        let host = Host { name: host, gpus: (0..gpus).map(card).collect(), ..Host::default() };
+        let host =
+            Host { place: host.clone(), name: host, gpus: (0..gpus).map(card).collect(), ..Host::default() };
         let free_gpus = host.gpus.iter().map(|card| card.uuid.clone()).collect();
         let facts = self.tell(&Command::Ask { worker: WorkerId(name.to_owned()), free_gpus, host, request });
         facts.iter().find_map(|fact| match fact {
@@ -57,6 +58,13 @@ impl Site {
     /// A worker joins, and takes a trial if there is one.
     pub(crate) fn join(&mut self, name: &str, gpus: usize) {
         self.ask(name, gpus, 1);
+    }
+
+    /// A worker tells that an attempt reached a step.
+    pub(crate) fn step(&mut self, worker: &str, attempt: AttemptId, step: u64) {
+        let metrics = [("e".to_owned(), Metric::Finite(self.error))].into();
+        let steps = vec![StepReport { step, metrics, total: Energy::ZERO }];
+        self.report(worker, AttemptReport { attempt, total: Energy::ZERO, steps, ended: None }, false);
     }
 
     /// A worker tells the end of an attempt that came to an error.
@@ -73,8 +81,6 @@ impl Site {
         failed: Option<&str>,
         leaving: bool,
     ) -> Vec<Fact> {
-        let worker = WorkerId(worker.to_owned());
-        let seq = self.state.workers[&worker].acked_through + 1;
         let step = StepReport {
             step: 9,
             metrics: [("e".to_owned(), Metric::Finite(self.error))].into(),
@@ -83,7 +89,13 @@ impl Site {
         let kind = if failed.is_some() { EndKind::Failure } else { EndKind::Success };
         let ended = Some(AttemptEnd { kind, message: failed.unwrap_or_default().to_owned() });
         let steps = if failed.is_some() { Vec::new() } else { vec![step] };
-        let attempts = vec![AttemptReport { attempt, total: Energy::ZERO, steps, ended }];
+        self.report(worker, AttemptReport { attempt, total: Energy::ZERO, steps, ended }, leaving)
+    }
+
+    fn report(&mut self, worker: &str, told: AttemptReport, leaving: bool) -> Vec<Fact> {
+        let worker = WorkerId(worker.to_owned());
+        let seq = self.state.workers[&worker].acked_through + 1;
+        let attempts = vec![told];
         let (total, idle, overhead, other) = (Energy::ZERO, Energy::ZERO, Energy::ZERO, Energy::ZERO);
         let report = Report { worker: worker.clone(), seq, total, idle, overhead, other, attempts, leaving };
         let mut facts = self.tell(&Command::Report(report));
