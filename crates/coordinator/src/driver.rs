@@ -35,8 +35,9 @@ const GROUP: usize = 256;
 /// A sweep that is over is let go of when nothing was heard of its workers for so long; a late word brings it back.
 const QUIET: Duration = Duration::from_secs(600);
 
-/// A sweep is kept as a whole after so many facts, and when the coordinator stops after fewer: reading them takes a tenth of a second.
-const KEPT: usize = 30_000;
+/// A sweep is kept as a whole after so many facts, and when the coordinator stops after fewer. Reading them takes two tenths of a second;
+/// keeping it holds everyone up for one.
+const KEPT: usize = 60_000;
 const KEPT_AT_STOP: usize = 1_000;
 
 /// Why a call to the coordinator did not succeed.
@@ -350,7 +351,10 @@ impl Driver {
                 Ok(None) => return Ok(()),
                 Err(_elapsed) => Vec::new(),
             };
-            while let (true, Ok(message)) = (group.len() < GROUP, inbox.try_recv()) {
+            // Looked at first: a message that is taken out must be answered.
+            while group.len() < GROUP
+                && let Ok(message) = inbox.try_recv()
+            {
                 group.push(message);
             }
             let mut stop = false;

@@ -32,6 +32,15 @@ struct Running {
     sweeps: SweepsClient<InterceptedService<Channel, Bearer>>,
     work: WorkClient<InterceptedService<Channel, Bearer>>,
     folder: tempfile::TempDir,
+    peer: Peer,
+}
+
+impl Running {
+    /// A worker's connection of its own.
+    async fn anew(&self) -> WorkClient<InterceptedService<Channel, Bearer>> {
+        let channel = self.peer.endpoint().unwrap().connect().await.unwrap();
+        WorkClient::with_interceptor(channel, self.peer.bearer())
+    }
 }
 
 async fn start() -> Running {
@@ -58,7 +67,7 @@ async fn start_in(folder: tempfile::TempDir, sweeps: Sweeps) -> Running {
     let channel = peer.endpoint().unwrap().connect().await.unwrap();
     let sweeps = SweepsClient::with_interceptor(channel.clone(), peer.bearer());
     let work = WorkClient::with_interceptor(channel, peer.bearer());
-    Running { coordinator, sweeps, work, folder }
+    Running { coordinator, sweeps, work, folder, peer }
 }
 
 fn control(sweep: u32, action: Action) -> v1::ControlRequest {
@@ -202,4 +211,24 @@ async fn a_late_word_of_a_sweep_that_is_over_is_booked_whoever_hears_it() {
     let reader = Reader::open(&running.folder.path().join("sweeps.db")).unwrap();
     let total = reader.total(gramwise_model::SweepId(sweep)).unwrap();
     assert_eq!(total.energy.total().get(), 3005);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_are_all_answered() {
+    let mut running = start().await;
+    let yaml = YAML.replace("trials: 2", "trials: 5000");
+    running.sweeps.submit(v1::SubmitRequest { yaml, by: String::new() }).await.unwrap();
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..1500 {
+        // A connection has so many calls at most; several make a crowd.
+        let mut work = if number % 50 == 0 { running.anew().await } else { running.work.clone() };
+        running.work = work.clone();
+        let question = v1::LeaseRequest { worker: format!("host-{number}"), ..question(1) };
+        calls.spawn(async move { work.lease(question).await.map(|reply| reply.into_inner().answer) });
+    }
+    while let Some(answered) = calls.join_next().await {
+        let answer = answered.unwrap();
+        assert!(matches!(answer, Ok(Some(_))), "nobody is forgotten: {answer:?}");
+    }
+    running.coordinator.stop().await.unwrap();
 }

@@ -19,11 +19,11 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// Dismisses workers of sweeps that have too many, or that are held, as far as others can use their hosts.
 pub(super) fn decide_share(state: &State, now: Timestamp) -> Vec<Fact> {
     let running = state.sweeps.values().filter(|sweep| sweep.phase == SweepPhase::Running);
-    let mut shares: Vec<Share<'_>> =
-        running.map(|sweep| Share { sweep, workers: state.serving(sweep.id).collect(), coming: 0 }).collect();
-    if shares.len() < 2 || now.since(state.shifted_at) < SETTLING {
+    if running.clone().count() < 2 || now.since(state.shifted_at) < SETTLING {
         return Vec::new();
     }
+    let mut shares: Vec<Share<'_>> =
+        running.map(|sweep| Share { sweep, workers: state.serving(sweep.id).collect(), coming: 0 }).collect();
     // Those that finish their trials elsewhere first are counted where they will go.
     let on_its_way = |worker: &&Worker| !worker.gone && worker.dismissed == Some(Dismissal::Shared);
     for worker in state.workers.values().filter(on_its_way) {
