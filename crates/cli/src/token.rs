@@ -25,13 +25,7 @@ pub(crate) fn authority(common: &Common) -> anyhow::Result<Option<Authority>> {
 /// The list of who is let in, with the token of the user who runs the coordinator on it: kept in a file beside the database, made if there
 /// is none.
 pub(crate) fn access(common: &Common, authority: Option<Fingerprint>) -> anyhow::Result<Access> {
-    let folder = folder(common)?;
-    if authority.is_some() && folder.join("worker.token").exists() && !Access::exists(&folder) {
-        let hint = "restore access.json from a backup; or `gramwise serve --init` makes a new list and new tokens, to be handed out again";
-        let message = format!("the list of who is let in is gone from {}", folder.display());
-        return Err(Failure::error(Exit::WrongInput, format!("{message}\nhint: {hint}")));
-    }
-    let access = Access::open(&folder)?;
+    let access = Access::open(&folder(common)?)?;
     // Not the one that the environment may name: that is somebody's for another coordinator.
     let path = beside(common)?;
     let kept = if path.exists() { Some(read(&path)?) } else { None };
@@ -49,6 +43,17 @@ pub(crate) fn access(common: &Common, authority: Option<Fingerprint>) -> anyhow:
         }
     }
     Ok(access)
+}
+
+/// Is the list there that the tokens which were handed out are on? Without it a coordinator would let nobody in, and not say so.
+pub(crate) fn check_list(common: &Common) -> anyhow::Result<()> {
+    let folder = folder(common)?;
+    if folder.join("worker.token").exists() && !Access::exists(&folder) {
+        let hint = "restore access.json from a backup; or `gramwise serve --init` makes a new list and new tokens, to be handed out again";
+        let message = format!("the list of who is let in is gone from {}", folder.display());
+        return Err(Failure::error(Exit::WrongInput, format!("{message}\nhint: {hint}")));
+    }
+    Ok(())
 }
 
 /// A new token, on the list.

@@ -116,7 +116,7 @@ pub enum Refused {
     #[error("worker {0} is not known: it must ask for work before it reports")]
     UnknownWorker(WorkerId),
     /// The worker's lease lapsed, or it said goodbye: it must start anew.
-    #[error("worker {0} is gone: its lease lapsed or it said goodbye; start it again")]
+    #[error("worker {0} is gone: its lease lapsed, or it said goodbye; what it ran is others' now")]
     WorkerGone(WorkerId),
     /// A total fell: such a report is not a later one of the same series.
     #[error("the totals of {0} fell since its last report")]

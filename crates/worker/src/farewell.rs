@@ -21,9 +21,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// Settles a life that ended without a goodbye, and ends what it left. What a coordinator does not know (it serves another sweep) stays
 /// for one that does.
 pub(crate) async fn settle(life: Earlier, options: &Options, meter: &MeterHandle, client: &mut Client) {
-    for held in life.held() {
-        supervise::end_orphan(&Files::of(&options.files, held.assignment.attempt)).await;
-    }
+    end(&life, options).await;
     gone(&life.record, life.record.attempts.keys(), options.grace + SHIM_SLACK).await;
     let (reply, settled) = tokio::sync::oneshot::channel();
     meter.settle(life.record.left.clone(), endings(&life.record, options), move |snapshot| {
@@ -56,6 +54,13 @@ pub(crate) async fn settle(life: Earlier, options: &Options, meter: &MeterHandle
             );
             life.forget();
         }
+    }
+}
+
+/// Ends the trials of that life that still run.
+pub(crate) async fn end(life: &Earlier, options: &Options) {
+    for held in life.held() {
+        supervise::end_orphan(&Files::of(&options.files, held.assignment.attempt)).await;
     }
 }
 

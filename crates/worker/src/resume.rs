@@ -37,22 +37,30 @@ pub(crate) async fn resume(
     meter: &MeterHandle,
     client: &mut Client,
 ) -> (Option<Resumed>, Vec<PathBuf>) {
-    let mut paths = Earlier::paths(&options.files).into_iter();
+    let (mut left, mut paths) = (Vec::new(), Earlier::paths(&options.files).into_iter());
     // Each is locked by itself: others look for theirs at the same time.
-    while let Some(life) = paths.next().map(|path| Earlier::open(path, &meter.inventory().hostname)) {
-        let Some(life) = life else { continue };
-        let is_ours = options.peer.worker().is_none_or(|own| life.record.worker.0.starts_with(own));
-        let known =
-            if is_ours && !options.orphaned.is_zero() { known(&life, options, client).await } else { None };
+    while let Some(path) = paths.next() {
+        let Some(life) = Earlier::open(path.clone(), &meter.inventory().hostname) else { continue };
+        if !is_ours(&life, options) {
+            left.push(path);
+            continue;
+        }
+        let known = if options.orphaned.is_zero() { None } else { known(&life, options, client).await };
         let Some(acked) = known else {
             farewell::settle(life, options, meter, client).await;
             continue;
         };
         if let Some(resumed) = take_over(life, acked, options, meter).await {
-            return (Some(resumed), paths.collect());
+            left.extend(paths);
+            return (Some(resumed), left);
         }
     }
-    (None, Vec::new())
+    (None, left)
+}
+
+/// May this worker speak for that life? It may for lives of the name in its certificate.
+fn is_ours(life: &Earlier, options: &Options) -> bool {
+    options.peer.worker().is_none_or(|own| life.record.worker.0.starts_with(own))
 }
 
 /// Settles what nobody took over in time. What its trials burnt meanwhile is in the books as the host's.
@@ -64,8 +72,12 @@ pub(crate) async fn settle_later(
 ) {
     tokio::time::sleep(options.orphaned.min(OTHERS)).await;
     for path in left {
-        if let Some(life) = Earlier::open(path, &meter.inventory().hostname) {
+        let Some(life) = Earlier::open(path, &meter.inventory().hostname) else { continue };
+        if is_ours(&life, &options) {
             farewell::settle(life, &options, &meter, &mut client).await;
+        } else {
+            // Its sums stay on disk for who may tell them.
+            farewell::end(&life, &options).await;
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn serve(common: &Common, args: &ServeArgs) -> anyhow::Result<Exit> {
         let hint = "`gramwise serve --init` makes certificates and tokens, once";
         return Err(Failure::error(Exit::WrongInput, format!("{message}\nhint: {hint}")));
     }
+    token::check_list(common)?;
     many_files();
     let path = database::path(common)?;
     let journal = Journal::open(&path)?;

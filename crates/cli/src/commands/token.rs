@@ -15,7 +15,7 @@ pub(super) fn tokens(common: &Common, command: &TokenCommand) -> anyhow::Result<
         return Err(Failure::error(
             Exit::WrongInput,
             format!(
-                "there are no tokens in {}: no coordinator has served this database\nhint: `gramwise serve --init` makes the first; --db says which database",
+                "there are no tokens in {}: no coordinator has served this database\nhint: tokens are made on the coordinator's machine, the first by `gramwise serve --init`; --db says which database",
                 folder.display()
             ),
         ));
@@ -35,6 +35,7 @@ pub(super) fn tokens(common: &Common, command: &TokenCommand) -> anyhow::Result<
                     format!("no token and no worker `{id}`\nhint: `gramwise token ls` lists them"),
                 ));
             }
+            say(common, &format!("{id} is not let in any more"));
             if let Some(token) = by {
                 say(
                     common,
@@ -87,9 +88,6 @@ pub(super) fn init(common: &Common, port: u16) -> anyhow::Result<Exit> {
         ));
     }
     let authority = Authority::init(&folder)?.fingerprint;
-    if !Access::exists(&folder) {
-        token::made(&Access::open(&folder)?, Role::Owner, Some(authority), None)?;
-    }
     let access = token::access(common, Some(authority))?;
     let mut paths = Vec::new();
     for role in [Role::Worker, Role::Client] {

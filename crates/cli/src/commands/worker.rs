@@ -35,10 +35,6 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
         let (interrupt, drain) = (CancellationToken::new(), CancellationToken::new());
         let watching = tokio::spawn(run::interrupted(interrupt.clone()));
         let asked_to_drain = tokio::spawn(drained(drain.clone()));
-        say(common, &format!(
-            "a worker of {address}; files in {}; Ctrl-C ends it and its trials, SIGUSR1 lets them finish first",
-            files.display()
-        ));
         let hostname = args.name.clone().unwrap_or_else(run::hostname);
         let identity = files.join("identity");
         let joining = gramwise_worker::join(address.clone(), token.clone(), &identity, &hostname);
@@ -50,6 +46,10 @@ pub(super) fn worker(common: &Common, args: &WorkerArgs) -> anyhow::Result<Exit>
             () = interrupt.cancelled() => return Ok(Exit::Success),
         };
         let host = peer.worker().unwrap_or(&hostname).to_owned();
+        say(common, &format!(
+            "a worker of {address}; files in {}; Ctrl-C ends it and its trials, SIGUSR1 lets them finish first",
+            files.display()
+        ));
         while !interrupt.is_cancelled() && !drain.is_cancelled() {
             // A life of its own for each sweep: what the host burnt for one is no cost of another.
             let meter = HostMeter::probe(&doctor::options(&args.devices))?;
