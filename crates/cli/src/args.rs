@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use cluster::{EnqueueArgs, ServeArgs, SweepNumber, TokenCommand, WorkerArgs};
-pub(crate) use values::{By, Form, IdleArg, PrunerArg, RoleArg, SamplerArg};
+pub(crate) use values::{By, Form, IdleArg, PrunerArg, RoleArg, SamplerArg, StatementArg};
 
 /// A hyperparameter search that counts its carbon.
 #[derive(Debug, Parser)]
@@ -191,6 +191,14 @@ pub(crate) enum Query {
         sweep: SweepArg,
         #[command(flatten)]
         output: Output,
+    },
+    /// What a sweep cost, in the form that a paper, a model card or another tool asks for.
+    Statement {
+        #[command(flatten)]
+        sweep: SweepArg,
+        /// The form.
+        #[arg(long = "as", value_enum, value_name = "FORM", default_value_t = StatementArg::Paper)]
+        form: StatementArg,
     },
     /// What all sweeps of the database cost.
     History {

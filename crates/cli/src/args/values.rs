@@ -1,7 +1,7 @@
 //! Words of the command line that stand for one of several things.
 
 use clap::ValueEnum;
-use gramwise_report::{Format, GroupBy};
+use gramwise_report::{Format, GroupBy, Statement};
 use gramwise_search::strategy::{Pruner, Sampler};
 use gramwise_trust::Role;
 
@@ -124,6 +124,30 @@ impl From<By> for GroupBy {
             By::Name => Self::Name,
             By::User => Self::User,
             By::Zone => Self::Zone,
+        }
+    }
+}
+
+/// [`Statement`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatementArg {
+    /// A paragraph on compute resources.
+    Paper,
+    /// `co2_eq_emissions` of a model card on the Hugging Face Hub.
+    Huggingface,
+    /// `emissions.csv` of `CodeCarbon`, a line a trial.
+    Codecarbon,
+    /// A report of `BoAmps` 1.1.0.
+    Boamps,
+}
+
+impl From<StatementArg> for Statement {
+    fn from(arg: StatementArg) -> Self {
+        match arg {
+            StatementArg::Paper => Self::Paper,
+            StatementArg::Huggingface => Self::HuggingFace,
+            StatementArg::Codecarbon => Self::CodeCarbon,
+            StatementArg::Boamps => Self::BoAmps,
         }
     }
 }

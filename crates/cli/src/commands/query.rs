@@ -190,6 +190,9 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
         Query::Report { sweep, output } => {
             report::rendered(&record(&sweep.sweep)?, output.form, terminal)?.into()
         }
+        Query::Statement { sweep, form } => {
+            answers::statement(&record(&sweep.sweep)?, (*form).into(), env!("CARGO_PKG_VERSION")).into()
+        }
         Query::History { group_by, output } => {
             let query = HistoryQuery { group_by: group_by.iter().copied().map(Into::into).collect() };
             answers::history(&database::summaries(&reader)?, &query, output.form.into(), terminal).into()

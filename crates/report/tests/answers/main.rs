@@ -6,5 +6,6 @@ mod explained;
 mod formats;
 mod history;
 mod sample;
+mod statements;
 mod sums;
 mod widths;

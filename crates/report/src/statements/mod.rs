@@ -1,0 +1,101 @@
+//! What a sweep cost, in the forms that papers, model cards and other tools ask for. Each names what it does not know by leaving it out.
+
+mod boamps;
+mod codecarbon;
+mod huggingface;
+mod paper;
+
+use std::time::Duration;
+
+use gramwise_model::TrialId;
+use gramwise_model::rows::{AttemptRow, SweepRecord};
+
+/// Joules of a kilowatt-hour.
+const KWH: f64 = 3.6e6;
+
+/// A form of statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statement {
+    /// A paragraph for a paper's section on compute resources.
+    Paper,
+    /// `co2_eq_emissions` of a model card on the Hugging Face Hub, in YAML.
+    HuggingFace,
+    /// `emissions.csv` as `CodeCarbon` writes it, a line a trial.
+    CodeCarbon,
+    /// A report of `BoAmps` 1.1.0, in JSON.
+    BoAmps,
+}
+
+/// A sweep's statement in a form. `version` is that of the program that measured.
+pub fn statement(record: &SweepRecord, form: Statement, version: &str) -> String {
+    match form {
+        Statement::Paper => paper::paper(record),
+        Statement::HuggingFace => huggingface::card(record),
+        Statement::CodeCarbon => codecarbon::emissions(record),
+        Statement::BoAmps => boamps::report(record, version),
+    }
+}
+
+/// How long attempts held their slots, those of one trial or all.
+fn held(record: &SweepRecord, trial: Option<TrialId>) -> Duration {
+    let of_it = record.attempts.iter().filter(|attempt| trial.is_none_or(|trial| attempt.trial == trial));
+    of_it.map(|attempt| held_by(record, attempt)).sum()
+}
+
+fn held_by(record: &SweepRecord, attempt: &AttemptRow) -> Duration {
+    let heard = record.hosts.iter().find(|host| host.worker == attempt.worker).map(|host| host.heard_at);
+    attempt.ended_at.or(heard).unwrap_or(attempt.leased_at).since(attempt.leased_at)
+}
+
+/// Hosts by what they are, not by life of their workers: the description without its name, and how many names have it.
+fn machines(record: &SweepRecord) -> Vec<(String, usize)> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for host in &record.hosts {
+        let (name, what) = host.description.split_once(": ").unwrap_or(("", &host.description));
+        let known = found.iter().position(|(known, _)| known == what).unwrap_or_else(|| {
+            found.push((what.to_owned(), Vec::new()));
+            found.len() - 1
+        });
+        let names = &mut found[known].1;
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    found.into_iter().map(|(what, names)| (what, names.len())).collect()
+}
+
+/// Models of graphics cards, and how many of each there were at most at once on what served.
+fn cards(record: &SweepRecord) -> Vec<(String, usize)> {
+    let mut identities: Vec<(&str, &str)> = Vec::new();
+    for card in record.hosts.iter().flat_map(|host| &host.gpus) {
+        if !identities.iter().any(|(uuid, _)| *uuid == card.uuid) {
+            identities.push((&card.uuid, &card.model));
+        }
+    }
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for (_, model) in identities {
+        match counted.iter_mut().find(|(known, _)| known == model) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((model.to_owned(), 1)),
+        }
+    }
+    counted
+}
+
+/// `2026-11-27 22:17:21`, in UTC.
+fn second(ms: u64) -> String {
+    let minute = gramwise_carbon::utc::minute(ms);
+    format!(
+        "{}:{:02}",
+        minute.trim_end_matches('Z').trim_end_matches(" UTC").replace('T', " "),
+        ms / 1000 % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_second_is_of_utc() {
+        assert_eq!(super::second(1_678_795_241_000), "2023-03-14 12:00:41");
+    }
+}
