@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Are gramwise's statements what others read? Each is held against the other side's own reader.
 
-    python3 -m venv /tmp/readers && /tmp/readers/bin/pip install codecarbon==3.3.2 huggingface_hub jsonschema pandas
+    python3 -m venv /tmp/readers && /tmp/readers/bin/pip install codecarbon==3.3.2 huggingface_hub jsonschema pandas prometheus-client
     cargo build --release && target/release/gramwise run examples/digits/sweep.yaml --db /tmp/digits.db
     /tmp/readers/bin/python bench/statements/check.py /tmp/digits.db BOAMPS-SCHEMAS [GRAMWISE]
 
@@ -76,6 +76,15 @@ def huggingface():
     assert "the whole search" in emissions["source"], emissions
 
 
-for check in [boamps, codecarbon, huggingface]:
+def openmetrics():
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    families = {family.name: family for family in text_string_to_metric_families(said("statement", "--as", "openmetrics"))}
+    joules = sum(sample.value for sample in families["gramwise_energy_joules"].samples)
+    assert abs(joules - report["energy_j"]) <= 1e-9 * report["energy_j"], joules
+    assert families["gramwise_energy_joules"].unit == "joules"
+
+
+for check in [boamps, codecarbon, huggingface, openmetrics]:
     check()
     print(f"{check.__name__}: read by its own reader")

@@ -139,6 +139,10 @@ pub(crate) enum StatementArg {
     Codecarbon,
     /// A report of `BoAmps` 1.1.0.
     Boamps,
+    /// The Software Carbon Intensity, of a trial and of a point gained.
+    Sci,
+    /// `OpenMetrics` text, for a collector.
+    Openmetrics,
 }
 
 impl From<StatementArg> for Statement {
@@ -148,6 +152,8 @@ impl From<StatementArg> for Statement {
             StatementArg::Huggingface => Self::HuggingFace,
             StatementArg::Codecarbon => Self::CodeCarbon,
             StatementArg::Boamps => Self::BoAmps,
+            StatementArg::Sci => Self::Sci,
+            StatementArg::Openmetrics => Self::OpenMetrics,
         }
     }
 }

@@ -3,7 +3,9 @@
 mod boamps;
 mod codecarbon;
 mod huggingface;
+mod openmetrics;
 mod paper;
+mod sci;
 
 use std::time::Duration;
 
@@ -24,6 +26,10 @@ pub enum Statement {
     CodeCarbon,
     /// A report of `BoAmps` 1.1.0, in JSON.
     BoAmps,
+    /// The Software Carbon Intensity, of a trial and of a point gained.
+    Sci,
+    /// What was burnt so far, for a collector of metrics.
+    OpenMetrics,
 }
 
 /// A sweep's statement in a form. `version` is that of the program that measured.
@@ -33,6 +39,8 @@ pub fn statement(record: &SweepRecord, form: Statement, version: &str) -> String
         Statement::HuggingFace => huggingface::card(record),
         Statement::CodeCarbon => codecarbon::emissions(record),
         Statement::BoAmps => boamps::report(record, version),
+        Statement::Sci => sci::intensity(record),
+        Statement::OpenMetrics => openmetrics::metrics(record),
     }
 }
 

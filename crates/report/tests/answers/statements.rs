@@ -36,6 +36,31 @@ fn lines_of_codecarbon_sum_to_what_trials_were_charged() {
 }
 
 #[test]
+fn the_intensity_of_a_trial_and_of_a_point_sum_to_the_search() {
+    let text = said(Statement::Sci);
+    let report = report(&record());
+    let all = report.co2e_g + report.embodied_g.unwrap();
+    let each =
+        gramwise_report::units::grams(gramwise_carbon::GramsCo2e::new(all / report.trials.total as f64));
+    assert!(text.contains(&format!("R = a trial (10 of them): {each} CO2e")), "{text}");
+    insta::assert_snapshot!("statement_sci", text);
+}
+
+#[test]
+fn metrics_sum_to_the_report() {
+    let text = said(Statement::OpenMetrics);
+    let sum = |family: &str| -> f64 {
+        let lines = text.lines().filter(|line| line.starts_with(family));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    let report = report(&record());
+    assert!((sum("gramwise_energy_joules_total") - report.energy_j).abs() < 1e-9);
+    assert!((sum("gramwise_co2e_grams_total") - report.co2e_g).abs() < 1e-12);
+    assert!(text.ends_with("# EOF\n"));
+    insta::assert_snapshot!("statement_openmetrics", text);
+}
+
+#[test]
 fn a_report_of_boamps_has_the_whole_sweep() {
     let json = said(Statement::BoAmps);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
