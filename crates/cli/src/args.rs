@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use cluster::{EnqueueArgs, ServeArgs, SweepNumber, TokenCommand, WorkerArgs};
-pub(crate) use values::{By, Form, IdleArg, PrunerArg, RoleArg, SamplerArg, StatementArg};
+pub(crate) use values::{By, Days, Form, IdleArg, PrunerArg, RoleArg, SamplerArg, StatementArg};
 
 /// A hyperparameter search that counts its carbon.
 #[derive(Debug, Parser)]
@@ -205,6 +205,21 @@ pub(crate) enum Query {
         /// Sum by these, several by commas.
         #[arg(long, value_enum, value_delimiter = ',')]
         group_by: Vec<By>,
+        /// Only sweeps submitted in this month or on this day (UTC) or later, such as 2026-11 or 2026-11-24.
+        #[arg(long, value_name = "DAY", value_parser = Days::parse)]
+        since: Option<Days>,
+        /// Only sweeps submitted in this month or on this day or before.
+        #[arg(long, value_name = "DAY", value_parser = Days::parse)]
+        until: Option<Days>,
+        /// Only sweeps of this name.
+        #[arg(long)]
+        name: Option<String>,
+        /// Only sweeps that this user submitted.
+        #[arg(long)]
+        user: Option<String>,
+        /// Only sweeps on the grid of this zone.
+        #[arg(long)]
+        zone: Option<String>,
         #[command(flatten)]
         output: Output,
     },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gramwise_carbon::Footprint;
-use gramwise_model::CO2E;
+use gramwise_model::{CO2E, Timestamp};
 use serde::Serialize;
 
 use crate::json::{self, SCHEMA};
@@ -28,14 +28,30 @@ pub enum GroupBy {
 pub struct HistoryQuery {
     /// One group for each combination of these that occurs, sorted by them; no groups where it is empty.
     pub group_by: Vec<GroupBy>,
+    /// Only sweeps that were submitted then or later.
+    pub since: Option<Timestamp>,
+    /// Only sweeps that were submitted before.
+    pub until: Option<Timestamp>,
+    /// Only sweeps of these: their names, who submitted them, the zones of their grids. All of what is asked for must hold.
+    pub only: Vec<(GroupBy, String)>,
 }
 
-/// What sweeps cost together and by group. Every sweep is in exactly one group, so groups sum to the total.
+impl HistoryQuery {
+    fn asks_for(&self, row: &SweepSummary) -> bool {
+        let at = row.sweep.submitted_at;
+        self.since.is_none_or(|since| at >= since)
+            && self.until.is_none_or(|until| at < until)
+            && self.only.iter().all(|(by, word)| by.of(row) == *word)
+    }
+}
+
+/// What the sweeps that are asked for cost together and by group. Every sweep is in exactly one group, so groups sum to the total.
 /// [`Format::Value`] is the total grams with every digit.
 pub fn history(rows: &[SweepSummary], query: &HistoryQuery, format: Format, terminal: Terminal) -> String {
-    let total = rows.iter().fold(Sum::default(), Sum::and);
+    let rows = rows.iter().filter(|row| query.asks_for(row));
+    let total = rows.clone().fold(Sum::default(), Sum::and);
     let mut groups: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
-    for row in rows.iter().filter(|_| !query.group_by.is_empty()) {
+    for row in rows.filter(|_| !query.group_by.is_empty()) {
         let key = query.group_by.iter().map(|by| by.of(row)).collect();
         let sum = groups.entry(key).or_default();
         *sum = sum.and(row);

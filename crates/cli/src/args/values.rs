@@ -1,6 +1,9 @@
 //! Words of the command line that stand for one of several things.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
+use gramwise_model::Timestamp;
 use gramwise_report::{Format, GroupBy, Statement};
 use gramwise_search::strategy::{Pruner, Sampler};
 use gramwise_trust::Role;
@@ -128,6 +131,33 @@ impl From<By> for GroupBy {
     }
 }
 
+/// A day or a month of UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Days {
+    /// When it begins.
+    pub(crate) begins: Timestamp,
+    /// When it is over.
+    pub(crate) ends: Timestamp,
+}
+
+impl Days {
+    /// `2026-11-24` or `2026-11`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected a day or a month such as 2026-11-24 or 2026-11, found `{text}`");
+        let at = |day: &str| gramwise_carbon::utc::parse(&format!("{day}T00:00Z")).map(Timestamp);
+        let day = Duration::from_secs(86_400);
+        if let Some(begins) = at(text) {
+            return Ok(Self { begins, ends: begins.plus(day) });
+        }
+        let (year, month) = text.split_once('-').ok_or_else(wrong)?;
+        let (year, month): (u32, u32) =
+            (year.parse().map_err(|_| wrong())?, month.parse().map_err(|_| wrong())?);
+        let next = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+        let first = |(year, month): (u32, u32)| at(&format!("{year:04}-{month:02}-01")).ok_or_else(wrong);
+        Ok(Self { begins: first((year, month))?, ends: first(next)? })
+    }
+}
+
 /// [`Statement`] on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StatementArg {
@@ -172,6 +202,25 @@ impl From<RoleArg> for Role {
         match arg {
             RoleArg::Worker => Self::Worker,
             RoleArg::Client => Self::Client,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_a_day_and_a_month_its_days() {
+        let days = |text: &str| {
+            let Days { begins, ends } = Days::parse(text).unwrap();
+            ends.since(begins).as_secs() / 86_400
+        };
+        for (text, expected) in [("2026-11-24", 1), ("2026-11", 30), ("2026-12", 31), ("2028-02", 29)] {
+            assert_eq!(days(text), expected, "{text}");
+        }
+        for wrong in ["", "2026", "2026-13", "2026-02-30", "yesterday", "2026-11-24T10:00Z"] {
+            assert!(Days::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -8,7 +8,7 @@ use gramwise_coordinator::{Answers, kept_output};
 use gramwise_model::rows::{AttemptRow, SweepRecord, SweepState};
 use gramwise_model::{AttemptId, TrialId};
 use gramwise_report as answers;
-use gramwise_report::{HistoryQuery, Terminal};
+use gramwise_report::{GroupBy, HistoryQuery, Terminal};
 use gramwise_store::Reader;
 use gramwise_wire::v1::Question;
 
@@ -193,8 +193,14 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
         Query::Statement { sweep, form } => {
             answers::statement(&record(&sweep.sweep)?, (*form).into(), env!("CARGO_PKG_VERSION")).into()
         }
-        Query::History { group_by, output } => {
-            let query = HistoryQuery { group_by: group_by.iter().copied().map(Into::into).collect() };
+        Query::History { group_by, since, until, name, user, zone, output } => {
+            let only = [(GroupBy::Name, name), (GroupBy::User, user), (GroupBy::Zone, zone)];
+            let query = HistoryQuery {
+                group_by: group_by.iter().copied().map(Into::into).collect(),
+                since: since.map(|days| days.begins),
+                until: until.map(|days| days.ends),
+                only: only.into_iter().filter_map(|(by, word)| Some((by, word.clone()?))).collect(),
+            };
             answers::history(&database::summaries(&reader)?, &query, output.form.into(), terminal).into()
         }
     })

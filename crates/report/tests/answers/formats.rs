@@ -87,7 +87,7 @@ fn how_it_is_getting_on() {
 #[test]
 fn many_sweeps() {
     let rows = summaries();
-    let by_month = HistoryQuery { group_by: vec![GroupBy::Month, GroupBy::User] };
+    let by_month = HistoryQuery { group_by: vec![GroupBy::Month, GroupBy::User], ..HistoryQuery::default() };
     assert_snapshot!("sweeps_table", sweeps(&rows, Format::Table, wide()));
     assert_snapshot!("sweeps_json", sweeps(&rows[..1], Format::Json, wide()));
     assert_snapshot!("sweeps_csv", sweeps(&rows, Format::Csv, wide()));

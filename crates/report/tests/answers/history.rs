@@ -7,7 +7,28 @@ use serde_json::Value;
 use crate::sample::{burnt, summaries, wide};
 
 fn answer(rows: &[SweepSummary], group_by: Vec<GroupBy>) -> Value {
-    serde_json::from_str(&history(rows, &HistoryQuery { group_by }, Format::Json, wide())).unwrap()
+    asked(rows, &HistoryQuery { group_by, ..HistoryQuery::default() })
+}
+
+fn asked(rows: &[SweepSummary], query: &HistoryQuery) -> Value {
+    serde_json::from_str(&history(rows, query, Format::Json, wide())).unwrap()
+}
+
+#[test]
+fn what_is_asked_for_and_the_rest_sum_to_all() {
+    let rows = summaries();
+    let all = asked(&rows, &HistoryQuery::default())["total"]["energy_uj"].as_u64().unwrap();
+    let moments: Vec<_> = rows.iter().map(|row| row.sweep.submitted_at).collect();
+    for at in moments {
+        let of = |query: &HistoryQuery| asked(&rows, query)["total"]["energy_uj"].as_u64().unwrap();
+        let before = of(&HistoryQuery { until: Some(at), ..HistoryQuery::default() });
+        let from = of(&HistoryQuery { since: Some(at), ..HistoryQuery::default() });
+        assert_eq!(before + from, all);
+    }
+    let of_ada = HistoryQuery { only: vec![(GroupBy::User, "ada".to_owned())], ..HistoryQuery::default() };
+    assert_eq!(asked(&rows, &of_ada)["total"]["sweeps"], 2);
+    let nobody = HistoryQuery { only: vec![(GroupBy::User, "nobody".to_owned())], ..of_ada };
+    assert_eq!(asked(&rows, &nobody)["total"]["sweeps"], 0);
 }
 
 fn sum(answer: &Value, key: &str) -> u64 {

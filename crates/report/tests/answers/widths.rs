@@ -15,7 +15,10 @@ fn answers(terminal: Terminal) -> Vec<String> {
     // A long, wide name, such as users have.
     "画像分類のハイパーパラメータ探索 with-quite-a-long-unbroken-suffix-behind-it-v2"
         .clone_into(&mut record.sweep.spec.name);
-    let query = HistoryQuery { group_by: vec![GroupBy::Month, GroupBy::Name, GroupBy::User, GroupBy::Zone] };
+    let query = HistoryQuery {
+        group_by: vec![GroupBy::Month, GroupBy::Name, GroupBy::User, GroupBy::Zone],
+        ..HistoryQuery::default()
+    };
     let mut out: Vec<String> =
         (1..=10).filter_map(|id| explain(&record, TrialId(id), table, terminal)).collect();
     out.extend([
