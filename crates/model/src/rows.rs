@@ -263,6 +263,8 @@ pub struct HostRow {
     pub joined_at: Timestamp,
     /// When it was last heard of.
     pub heard_at: Timestamp,
+    /// It ended, or lost its lease.
+    pub gone: bool,
 }
 
 /// What a grid's intensity was stated to be.

@@ -1,8 +1,8 @@
 //! How a sweep is getting on.
 
 use gramwise_carbon::GramsCo2e;
-use gramwise_model::rows::{SweepRecord, SweepState, TrialState, Verdict};
-use gramwise_model::{GainEstimate, SweepId, Timestamp, TrialId};
+use gramwise_model::rows::{HostRow, SweepRecord, SweepState, TrialState, Verdict};
+use gramwise_model::{GainEstimate, SweepId, Timestamp, TrialId, WorkerId};
 use serde::Serialize;
 
 use crate::accounts::total;
@@ -12,6 +12,11 @@ use crate::report::TrialSummary;
 use crate::text::{age, best_line, by_state};
 use crate::units::{duration, energy, grams, number, share};
 use crate::{Format, Terminal, TrialCounts, csv, json, pareto, words};
+
+/// How many workers are named.
+const NAMED: usize = 4;
+/// A worker that is silent for longer is worth a word.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How many of the last decisions are shown.
 const RECENT: usize = 5;
@@ -35,6 +40,8 @@ struct Status {
     name: String,
     state: SweepState,
     elapsed_s: f64,
+    /// Those that serve it.
+    workers: Vec<Serving>,
     trials: TrialCounts,
     energy_uj: u64,
     energy_j: f64,
@@ -44,6 +51,14 @@ struct Status {
     budget: Vec<Spent>,
     best: Option<TrialSummary>,
     gains: Vec<Recent>,
+}
+
+/// A worker that serves the sweep.
+#[derive(Debug, Serialize)]
+struct Serving {
+    worker: WorkerId,
+    /// Seconds since it was last heard of.
+    silent_s: f64,
 }
 
 /// How much of one stated budget is used.
@@ -77,6 +92,7 @@ impl Status {
             name: record.sweep.spec.name.clone(),
             state: record.sweep.state,
             elapsed_s: age(record, now).as_secs_f64(),
+            workers: serving(record, now),
             trials: TrialCounts::of(record.trials.iter().map(|trial| (trial.state, 1))),
             energy_uj: total.energy.total().get(),
             energy_j: total.energy.joules().get(),
@@ -87,6 +103,33 @@ impl Status {
             gains: gains(record),
         }
     }
+}
+
+fn serving(record: &SweepRecord, now: Timestamp) -> Vec<Serving> {
+    let is_over = record.sweep.state == SweepState::Ended;
+    let there = record.hosts.iter().filter(|host| !host.gone && !is_over);
+    let serving = |host: &HostRow| Serving {
+        worker: host.worker.clone(),
+        silent_s: now.since(host.heard_at).as_secs_f64(),
+    };
+    there.map(serving).collect()
+}
+
+/// Who serves a sweep that is not over, in words.
+fn served_by(workers: &[Serving]) -> String {
+    if workers.is_empty() {
+        return "none: its trials run once a `gramwise worker` has come".to_owned();
+    }
+    let named = workers.iter().map(|one| {
+        let silent = std::time::Duration::from_secs_f64(one.silent_s);
+        let heard =
+            if silent > SILENT { format!(" (not heard of for {})", duration(silent)) } else { String::new() };
+        format!("{}{heard}", one.worker)
+    });
+    let named: Vec<String> = named.take(NAMED).collect();
+    let more = workers.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}: {}{more}", workers.len(), named.join(", "))
 }
 
 fn running_left(record: &SweepRecord) -> Option<f64> {
@@ -183,6 +226,9 @@ fn as_text(status: &Status, record: &SweepRecord, terminal: Terminal) -> String 
         "trials",
         &format!("{}{}", words::counted(status.trials.total, "trial"), by_state(&status.trials)),
     );
+    if status.state != SweepState::Ended {
+        screen.say("workers", &served_by(&status.workers));
+    }
     screen.say("spent", &words::footprint(&total(&record.accounts)));
     if let Some(left) = status.running_left_g {
         screen.more(&format!("{} more predicted for the trials that run", grams(GramsCo2e::new(left))));

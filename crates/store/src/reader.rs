@@ -255,7 +255,7 @@ impl Reader {
     }
 
     fn hosts(&self, sweep: SweepId) -> Result<Vec<HostRow>, Error> {
-        let sql = "SELECT worker, description, total, other, gpus, joined_at_ms, heard_at_ms
+        let sql = "SELECT worker, description, total, other, gpus, joined_at_ms, heard_at_ms, gone
                    FROM host WHERE sweep = ?1 ORDER BY worker";
         self.all(sql, [sweep.0], |row| {
             Ok(HostRow {
@@ -266,6 +266,7 @@ impl Reader {
                 gpus: from_json(&row.get::<_, String>(4)?)?,
                 joined_at: Timestamp(uint(row.get(5)?)?),
                 heard_at: Timestamp(uint(row.get(6)?)?),
+                gone: row.get(7)?,
             })
         })
     }

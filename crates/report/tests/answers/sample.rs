@@ -250,6 +250,7 @@ pub(crate) fn record() -> SweepRecord {
             gpus: vec![Card { uuid: "GPU-5f2c".to_owned(), model: "NVIDIA A100-SXM4-40GB".to_owned() }],
             joined_at: START,
             heard_at: Timestamp(START.0 + 723_000),
+            gone: false,
         }],
         intensities: vec![IntensityRow {
             at: START,
