@@ -32,6 +32,13 @@ pub fn minute(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}Z", minutes / 60, minutes % 60)
 }
 
+/// `2023-03-14 04:30:59`.
+pub fn second(ms: u64) -> String {
+    let ((year, month, day), seconds) = (civil(ms), ms % MS_PER_DAY / 1000);
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{:02}", seconds % 60)
+}
+
 /// The year of a moment in milliseconds since 1970.
 pub fn year(ms: u64) -> u16 {
     u16::try_from(civil(ms).0).unwrap_or(u16::MAX)
@@ -72,6 +79,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_second_is_of_utc() {
+        assert_eq!(second(1_678_795_241_000), "2023-03-14 12:00:41");
+    }
 
     #[test]
     fn times_are_seconds_since_1970() {

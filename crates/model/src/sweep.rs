@@ -8,7 +8,7 @@ use std::time::Duration;
 use gramwise_carbon::{CarbonFactors, GramsCo2e, Joules, Pue, Source, UnknownSource};
 use serde::{Deserialize, Serialize};
 
-use crate::{Constraint, Objective, Parameter, Problems, Pruner, Sampler, Space};
+use crate::{Constraint, Metrics, Objective, Parameter, Problems, Pruner, Sampler, Space};
 
 /// A legal sweep. Built by [`SweepSpec::from_yaml`] only; what holds one need not check it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -246,6 +246,16 @@ impl SweepSpec {
     /// Never: the reader refuses a sweep without an objective.
     pub fn primary(&self) -> &Objective {
         self.objectives.first().expect("a legal sweep has an objective")
+    }
+
+    /// What metrics come to in each objective, as costs, if all are numbers and every constraint is known to be kept.
+    pub fn costs(&self, metrics: &Metrics) -> Option<Vec<f64>> {
+        let value = |name: &str| metrics.get(name).and_then(|metric| metric.finite());
+        let keeps =
+            self.constraints.iter().all(|bound| value(&bound.name).is_some_and(|value| bound.holds(value)));
+        let objectives = self.objectives.iter().filter(|_| keeps);
+        let costs = objectives.map(|objective| Some(objective.cost(value(&objective.name)?)));
+        costs.collect::<Option<Vec<f64>>>().filter(|costs| !costs.is_empty())
     }
 
     /// The same sweep with another sampler or pruner. `Err` says what keeps it from that.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gramwise_carbon::{Embodied, embodied};
+use gramwise_model::TrialId;
 use gramwise_model::rows::{AttemptRow, HostRow, SweepRecord};
-use gramwise_model::{Timestamp, TrialId};
 use serde::Serialize;
 
 /// The embodied emissions of graphics cards, while their hosts served the sweep. Processors, memory and the rest of a host are not
@@ -56,16 +56,20 @@ pub(crate) fn by_trial(record: &SweepRecord) -> BTreeMap<TrialId, f64> {
 }
 
 fn of_attempt(record: &SweepRecord, attempt: &AttemptRow) -> Embodied {
-    let Some(host) = record.hosts.iter().find(|host| host.worker == attempt.worker) else {
-        return Embodied::default();
-    };
-    let held = held(attempt, host.heard_at);
+    let Some(host) = host_of(record, attempt) else { return Embodied::default() };
+    let held = held(record, attempt);
     let cards = attempt.gpus.iter().filter_map(|uuid| embodied(model(host, uuid)?, held));
     cards.fold(Embodied::default(), |sum, one| sum + one)
 }
 
-fn held(attempt: &AttemptRow, heard_at: Timestamp) -> Duration {
-    attempt.ended_at.unwrap_or(heard_at).since(attempt.leased_at)
+fn host_of<'a>(record: &'a SweepRecord, attempt: &AttemptRow) -> Option<&'a HostRow> {
+    record.hosts.iter().find(|host| host.worker == attempt.worker)
+}
+
+/// For how long an attempt held its slot and its cards; one that runs, until its worker was last heard of.
+pub(crate) fn held(record: &SweepRecord, attempt: &AttemptRow) -> Duration {
+    let heard = || host_of(record, attempt).map(|host| host.heard_at);
+    attempt.ended_at.or_else(heard).unwrap_or(attempt.leased_at).since(attempt.leased_at)
 }
 
 fn model<'a>(host: &'a HostRow, uuid: &str) -> Option<&'a str> {

@@ -38,17 +38,6 @@ fn candidates(record: &SweepRecord) -> Vec<Candidate<'_>> {
 }
 
 fn candidate<'a>(record: &SweepRecord, trial: &'a TrialRow) -> Option<Candidate<'a>> {
-    let value = |name: &str| trial.metrics.get(name).and_then(|metric| metric.finite());
-    let spec = &record.sweep.spec;
-    let keeps =
-        spec.constraints.iter().all(|bound| value(&bound.name).is_some_and(|value| bound.holds(value)));
-    if trial.state != TrialState::Completed || !keeps {
-        return None;
-    }
-    let costs: Option<Vec<f64>> = spec
-        .objectives
-        .iter()
-        .map(|objective| value(&objective.name).map(|value| objective.cost(value)))
-        .collect();
-    costs.filter(|costs| !costs.is_empty()).map(|costs| Candidate { trial, costs })
+    let costs = record.sweep.spec.costs(&trial.metrics).filter(|_| trial.state == TrialState::Completed)?;
+    Some(Candidate { trial, costs })
 }

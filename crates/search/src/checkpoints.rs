@@ -42,13 +42,7 @@ fn is_outdated(state: &State, sweep: &Sweep, trial: &Trial, place: &str) -> bool
 
 /// What a completed trial came to in each objective, if it has all and keeps the constraints.
 fn costs(sweep: &Sweep, trial: &Trial) -> Option<Vec<f64>> {
-    let (_, last) = trial.curve.last()?;
-    let value = |name: &str| last.metrics.get(name).and_then(|metric| metric.finite());
-    let keeps =
-        sweep.spec.constraints.iter().all(|bound| value(&bound.name).is_some_and(|it| bound.holds(it)));
-    let objectives = sweep.spec.objectives.iter().filter(|_| keeps);
-    let costs = objectives.map(|objective| Some(objective.cost(value(&objective.name)?)));
-    costs.collect::<Option<Vec<f64>>>().filter(|costs| !costs.is_empty())
+    sweep.spec.costs(&trial.curve.last()?.1.metrics)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const MOUNT: &str = "/sys/fs/cgroup";
 const PREFIX: &str = "gramwise-";
 
 /// The kernel's usual period of processor quotas, in microseconds.
-const CPU_PERIOD_US: u32 = 100_000;
+const CPU_PERIOD_US: u64 = 100_000;
 
 /// A trial's cgroup.
 #[derive(Debug)]
@@ -125,8 +125,8 @@ impl Cgroup {
     /// Bounds what all in it use together, where the controllers can be had: what wants more memory is ended by the kernel, what wants
     /// more processor time waits.
     pub(crate) fn limit(&self, cpus: Option<u32>, memory: Option<u64>) {
-        let period = u64::from(CPU_PERIOD_US);
-        let cpus = cpus.map(|cpus| ("cpu", "cpu.max", format!("{} {period}", u64::from(cpus) * period)));
+        let quota = |cpus| u64::from(cpus) * CPU_PERIOD_US;
+        let cpus = cpus.map(|cpus: u32| ("cpu", "cpu.max", format!("{} {CPU_PERIOD_US}", quota(cpus))));
         let memory = memory.map(|bytes| ("memory", "memory.max", bytes.to_string()));
         for (controller, file, most) in cpus.into_iter().chain(memory) {
             if let Some(parent) = self.folder.parent() {

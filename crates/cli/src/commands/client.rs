@@ -50,8 +50,7 @@ pub(super) fn refused(status: &Status) -> anyhow::Error {
     // What the way to it says has a cause; what it says itself has none.
     let is_unheard = std::error::Error::source(status).is_some();
     let exit = match status.code() {
-        _ if is_unheard => Exit::NoCoordinator,
-        Code::Unavailable => Exit::NoCoordinator,
+        code if is_unheard || code == Code::Unavailable => Exit::NoCoordinator,
         Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => Exit::WrongInput,
         _ => Exit::Refused,
     };

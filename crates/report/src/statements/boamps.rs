@@ -1,11 +1,11 @@
 //! A report of `BoAmps` 1.1.0 (Boavizta; schemas at `github.com/Boavizta/BoAmps`, CC-BY-4.0): one for the whole sweep, pruned trials included.
 
-use gramwise_carbon::Quality;
+use gramwise_carbon::{Joules, Quality, utc};
 use gramwise_model::Goal;
 use gramwise_model::rows::{SweepRecord, SweepState};
 use serde_json::{Map, Value, json};
 
-use super::{KWH, cards, held, machines, second};
+use super::{cards, held, machines};
 use crate::json;
 use crate::report::{Report, report as of};
 
@@ -19,7 +19,7 @@ pub(super) fn report(record: &SweepRecord, version: &str) -> String {
             "formatVersion": "1.1.0",
             "formatVersionSpecificationUri": "https://github.com/Boavizta/BoAmps/tree/main/model",
             "reportId": format!("gramwise-{}-{}-{}", record.sweep.submitted_by, record.sweep.id, begun.0),
-            "reportDatetime": second(until.0),
+            "reportDatetime": utc::second(until.0),
             "reportStatus": if record.sweep.state == SweepState::Ended { "final" } else { "draft" },
         },
         "task": task(record, &report),
@@ -88,9 +88,9 @@ fn measure(record: &SweepRecord, report: &Report, version: &str) -> Value {
     let mut measure = Map::from_iter([
         ("measurementMethod".to_owned(), json!("gramwise")),
         ("version".to_owned(), json!(version)),
-        ("powerConsumption".to_owned(), json!(report.energy_j / KWH)),
+        ("powerConsumption".to_owned(), json!(Joules::new(report.energy_j).kwh())),
         ("measurementDuration".to_owned(), json!(held(record, None).as_secs_f64())),
-        ("measurementDateTime".to_owned(), json!(second(record.sweep.submitted_at.0))),
+        ("measurementDateTime".to_owned(), json!(utc::second(record.sweep.submitted_at.0))),
     ]);
     for (key, amount) in [("cpuTrackingMode", total.cpu), ("gpuTrackingMode", total.gpu)] {
         let parts = [

@@ -1,10 +1,10 @@
 //! `emissions.csv` as `CodeCarbon` 3.3 writes it: a line a trial, emissions in kilograms, energies in kWh with the facility's overhead. What
 //! gramwise does not know is empty.
 
-use gramwise_carbon::{Energy, Microjoules};
+use gramwise_carbon::{Energy, Joules, Microjoules, utc};
 use gramwise_model::rows::{SweepRecord, TrialRow};
 
-use super::{KWH, cards, held};
+use super::{cards, held};
 use crate::csv;
 
 const COLUMNS: [&str; 38] = [
@@ -59,7 +59,7 @@ fn row(record: &SweepRecord, trial: &TrialRow) -> Vec<String> {
     let pue = record.sweep.factors.pue.get();
     let Energy { gpu, cpu, memory, .. } = footprint.energy;
     let joules = |amount: Microjoules| amount.joules().get();
-    let kwh = |amount: Microjoules| (joules(amount) * pue / KWH).to_string();
+    let kwh = |amount: Microjoules| Joules::new(joules(amount) * pue).kwh().to_string();
     let rate = |amount: f64| if seconds > 0.0 { (amount / seconds).to_string() } else { String::new() };
     let kilograms = footprint.co2e.grams().get() / 1000.0;
     let mut attempts = record.attempts.iter().filter(|attempt| attempt.trial == trial.id);
@@ -74,7 +74,7 @@ fn row(record: &SweepRecord, trial: &TrialRow) -> Vec<String> {
     COLUMNS
         .iter()
         .map(|name| match *name {
-            "timestamp" => end.map_or_else(String::new, |end| super::second(end.0).replace(' ', "T")),
+            "timestamp" => end.map_or_else(String::new, |end| utc::second(end.0).replace(' ', "T")),
             "project_name" => record.sweep.spec.name.clone(),
             "run_id" => format!("sweep-{}-trial-{}", record.sweep.id, trial.id),
             "experiment_id" => format!("sweep-{}", record.sweep.id),

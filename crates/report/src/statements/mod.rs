@@ -10,10 +10,9 @@ mod sci;
 use std::time::Duration;
 
 use gramwise_model::TrialId;
-use gramwise_model::rows::{AttemptRow, SweepRecord};
+use gramwise_model::rows::SweepRecord;
 
-/// Joules of a kilowatt-hour.
-const KWH: f64 = 3.6e6;
+use crate::hardware;
 
 /// A form of statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +46,7 @@ pub fn statement(record: &SweepRecord, form: Statement, version: &str) -> String
 /// How long attempts held their slots, those of one trial or all.
 fn held(record: &SweepRecord, trial: Option<TrialId>) -> Duration {
     let of_it = record.attempts.iter().filter(|attempt| trial.is_none_or(|trial| attempt.trial == trial));
-    of_it.map(|attempt| held_by(record, attempt)).sum()
-}
-
-fn held_by(record: &SweepRecord, attempt: &AttemptRow) -> Duration {
-    let heard = record.hosts.iter().find(|host| host.worker == attempt.worker).map(|host| host.heard_at);
-    attempt.ended_at.or(heard).unwrap_or(attempt.leased_at).since(attempt.leased_at)
+    of_it.map(|attempt| hardware::held(record, attempt)).sum()
 }
 
 /// Hosts by what they are, not by life of their workers: the description without its name, and how many names have it.
@@ -88,22 +82,4 @@ fn cards(record: &SweepRecord) -> Vec<(String, usize)> {
         }
     }
     counted
-}
-
-/// `2026-11-27 22:17:21`, in UTC.
-fn second(ms: u64) -> String {
-    let minute = gramwise_carbon::utc::minute(ms);
-    format!(
-        "{}:{:02}",
-        minute.trim_end_matches('Z').trim_end_matches(" UTC").replace('T', " "),
-        ms / 1000 % 60
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_second_is_of_utc() {
-        assert_eq!(super::second(1_678_795_241_000), "2023-03-14 12:00:41");
-    }
 }

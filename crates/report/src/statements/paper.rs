@@ -7,6 +7,7 @@ use gramwise_carbon::{GramsCo2e, Microjoules};
 use gramwise_model::rows::{Account, SweepRecord};
 
 use super::{cards, held, machines};
+use crate::hardware;
 use crate::report::report;
 use crate::units::{duration, energy, grams, number, share};
 
@@ -44,7 +45,7 @@ pub(super) fn paper(record: &SweepRecord) -> String {
     let gpu_hours: f64 = record
         .attempts
         .iter()
-        .map(|attempt| super::held_by(record, attempt).as_secs_f64() / 3600.0 * attempt.gpus.len() as f64)
+        .map(|attempt| hardware::held(record, attempt).as_secs_f64() / 3600.0 * attempt.gpus.len() as f64)
         .sum();
     if gpu_hours > 0.0 {
         let cards: Vec<String> =

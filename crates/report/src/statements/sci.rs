@@ -3,11 +3,10 @@
 
 use std::fmt::Write;
 
-use gramwise_carbon::GramsCo2e;
+use gramwise_carbon::{GramsCo2e, Joules};
 use gramwise_model::rows::{SweepRecord, TrialRow, TrialState};
 use gramwise_model::{Metric, Objective};
 
-use super::KWH;
 use crate::report::report;
 use crate::units::{grams, number};
 
@@ -17,7 +16,7 @@ const POINT: f64 = 0.01;
 pub(super) fn intensity(record: &SweepRecord) -> String {
     let report = report(record);
     let mass = |g: f64| grams(GramsCo2e::new(g));
-    let kwh = report.energy_j / KWH * report.pue;
+    let kwh = Joules::new(report.energy_j).kwh() * report.pue;
     let embodied = report.embodied_g.unwrap_or(0.0);
     let all = report.co2e_g + embodied;
     let intensity = if kwh > 0.0 { number(report.co2e_g / kwh) } else { "unknown".to_owned() };
