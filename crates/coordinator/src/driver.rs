@@ -532,11 +532,10 @@ impl Driver {
         if !std::mem::take(&mut self.news) && !is_rested {
             return;
         }
+        // Who hung up asks again; who was let in when it asked, and would not be now, is refused when it does.
+        self.waiting.retain(|waiting| !waiting.reply.is_closed());
+        self.access.retain_admitted(&mut self.waiting, |waiting| &waiting.question.principal);
         for waiting in std::mem::take(&mut self.waiting) {
-            // Who hung up asks again; who was let in when it asked, and would not be now, is refused when it does.
-            if waiting.reply.is_closed() || !self.access.still_admits(&waiting.question.principal) {
-                continue;
-            }
             let Question { worker, host, request, free_gpus, .. } = waiting.question.clone();
             let asked = Command::Ask { worker, host, request, free_gpus };
             match self.carry_out(&asked) {

@@ -2,6 +2,7 @@
 //!
 //! The list is a file that the running coordinator looks at before each call, so that `gramwise token revoke` works at once.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -230,14 +231,18 @@ impl Access {
         self.look(|known| known.admit(door, token, certificate, encrypted))
     }
 
-    /// Would one who was let in be let in now?
-    pub fn still_admits(&self, principal: &Principal) -> bool {
-        self.look(|known| match &principal.worker {
-            Some(name) => known.workers.iter().any(|row| row.name == *name && !row.revoked),
-            None => {
-                known.tokens.iter().any(|row| row.id == principal.token && !row.revoked && !row.has_expired())
-            }
-        })
+    /// Leaves of those who were let in the ones who would be let in now, by one look at the list.
+    pub fn retain_admitted<T>(&self, admitted: &mut Vec<T>, principal: impl Fn(&T) -> &Principal) {
+        self.look(|known| {
+            let workers = known.workers.iter().filter(|row| !row.revoked).map(|row| row.name.as_str());
+            let tokens = known.tokens.iter().filter(|row| !row.revoked && !row.has_expired());
+            let (workers, tokens): (HashSet<&str>, HashSet<&str>) =
+                (workers.collect(), tokens.map(|row| row.id.as_str()).collect());
+            admitted.retain(|one| match principal(one) {
+                Principal { worker: Some(name), .. } => workers.contains(name.as_str()),
+                Principal { worker: None, token, .. } => tokens.contains(token.as_str()),
+            });
+        });
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) -> Result<(), Error> {
@@ -408,9 +413,14 @@ mod tests {
         assert_eq!(work(Some(own)).unwrap().worker.as_deref(), Some("gpu1-aa"));
         assert_eq!(work(Some(other)), Err(Refused::WorkerRevoked));
         let principal = work(Some(own)).unwrap();
-        assert!(access.still_admits(&principal));
+        let still_admits = |principal: &Principal| {
+            let mut admitted = vec![principal.clone()];
+            access.retain_admitted(&mut admitted, |one| one);
+            !admitted.is_empty()
+        };
+        assert!(still_admits(&principal));
         access.revoke("gpu1-aa").unwrap();
-        assert!(!access.still_admits(&principal));
+        assert!(!still_admits(&principal));
         assert_eq!(work(Some(own)), Err(Refused::WorkerRevoked));
         access.join("gpu2-bb", other, &worker.id).unwrap();
         access.revoke(&worker.id).unwrap();

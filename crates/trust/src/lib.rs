@@ -17,7 +17,7 @@ pub use access::{Access, Door, Known, Principal, Refused, TokenRow, WorkerRow};
 pub use authority::{Authority, Fingerprint, WorkerIdentity, WorkerKey};
 pub use guard::{Bearer, Guard};
 pub use peer::{Address, BadAddress, KEEP_ALIVE, Peer};
-pub use pinned::is_distrusted;
+pub use pinned::{deepest, is_distrusted};
 pub use token::{NoToken, Role, Token};
 
 /// Why something of this crate did not work.

@@ -25,6 +25,15 @@ pub fn is_distrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
+/// The cause of an error that lies deepest: it says why a call did not come through.
+pub fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}
+
 /// Believes what the one authority signed, which the other side sends along.
 #[derive(Debug)]
 pub(crate) struct Pinned {

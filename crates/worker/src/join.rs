@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use gramwise_trust::{
-    Address, BadAddress, Fingerprint, Peer, Token, WorkerIdentity, WorkerKey, is_distrusted,
-};
+use gramwise_trust::{Address, BadAddress, Fingerprint, Peer, Token, WorkerIdentity, WorkerKey};
 use gramwise_wire::v1::JoinRequest;
 use gramwise_wire::v1::trust_client::TrustClient;
 
-use crate::calls::{RETRY, cause, distrusted, is_transient};
+use crate::calls::heard;
 
 /// Why a machine is not a worker.
 #[derive(Debug, thiserror::Error)]
@@ -38,23 +36,13 @@ pub async fn join(address: Address, token: Token, folder: &Path, host: &str) -> 
 
 async fn certified(peer: &Peer, authority: Fingerprint, host: &str) -> Result<WorkerIdentity, JoinError> {
     let key = WorkerKey::generate()?;
-    let mut client = TrustClient::with_interceptor(peer.endpoint()?.connect_lazy(), peer.bearer());
+    let client = TrustClient::with_interceptor(peer.endpoint()?.connect_lazy(), peer.bearer());
     let request = JoinRequest { public_key: key.public().to_vec(), host: host.to_owned() };
-    let mut told = false;
-    let reply = loop {
-        match client.join(request.clone()).await {
-            Err(status) if is_distrusted(&status) => {
-                return Err(JoinError::Refused(distrusted(&peer.address, &status)));
-            }
-            Err(status) if is_transient(&status) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!("{} does not answer ({}); trying again", peer.address, cause(&status));
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-            Err(status) => return Err(JoinError::Refused(status.message().to_owned())),
-            Ok(reply) => break reply.into_inner(),
-        }
+    let call = || {
+        let (mut client, request) = (client.clone(), request.clone());
+        async move { client.join(request).await }
     };
+    let reply = heard(&peer.address, "", call).await;
+    let reply = reply.map_err(|status| JoinError::Refused(status.message().to_owned()))?;
     Ok(key.certified(reply.name, reply.certificate, authority))
 }

@@ -214,10 +214,10 @@ impl Session {
         }
         let question = self.asking.question(self.outbox.len(), &self.options, &self.meter).await;
         let Some(question) = question else { return };
-        let (mut client, events) = (self.client.clone(), self.events.clone());
+        let (client, events) = (self.client.clone(), self.events.clone());
         let stranger = (!self.is_known).then(|| self.options.peer.address.clone());
         self.tasks.spawn(async move {
-            let answer = calls::lease(&mut client, &question, stranger.as_ref()).await;
+            let answer = calls::lease(&client, &question, stranger.as_ref()).await;
             let _ = events.send(Event::Leased(Box::new(answer))).await;
         });
     }

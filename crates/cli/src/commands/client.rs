@@ -1,6 +1,6 @@
 //! The way to a coordinator, and what its refusals mean to a command.
 
-use gramwise_trust::{Address, Bearer, Peer};
+use gramwise_trust::{Address, Bearer, Peer, deepest};
 use gramwise_wire::v1::sweeps_client::SweepsClient;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
@@ -35,14 +35,6 @@ pub(super) async fn sweeps(common: &Common) -> anyhow::Result<Sweeps> {
         )
     })?;
     Ok(SweepsClient::with_interceptor(channel, peer.bearer()))
-}
-
-fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 /// A refusal as a failure of the command.
