@@ -5,7 +5,7 @@ use e2e::{DEADLINE, Done, Running, eventually, is_alive};
 use rustix::process::Signal;
 
 use crate::serve::Site;
-use crate::sweeps::{Sweep, all_gone, assert_balanced, count, noted};
+use crate::sweeps::{Sweep, all_gone, assert_balanced, count, noted, scripted};
 
 impl Site {
     /// A command to the coordinator.
@@ -232,13 +232,7 @@ fn a_host_that_is_to_blame_is_left_alone() {
         "#!/bin/sh\ncase \"$GRAMWISE_REPORT\" in *{bad}*) echo 'CUDA error: uncorrectable ECC error' >&2; exit 9;; esac\n\
          sleep 0.3; echo '{{\"step\": 1, \"val_error\": 0.5}}' >> $GRAMWISE_REPORT\n"
     );
-    place.write("train.sh", &script);
-    let yaml = format!(
-        "name: two\ncommand: [/bin/sh, {:?}]\nmethod: grid\nobjectives: [{{name: val_error, goal: minimize}}]\n\
-         parameters: {{lr: {{values: [0.1, 0.2, 0.3, 0.4]}}}}\nresource: {{name: epoch, min: 1, max: 1}}\nbudget: {{trials: 9}}\n",
-        place.path("train.sh").display().to_string()
-    );
-    place.write("sweep.yaml", &yaml);
+    scripted(place, &script, &[0.1, 0.2, 0.3, 0.4]);
     let coordinator = site.serve();
     let (good, bad) = (site.worker_on("good-host", "good"), site.worker_on("bad-host", "bad"));
     site.tell(&["submit", "sweep.yaml"]).expect(0);

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::control::end;
 use crate::serve::Site;
-use crate::sweeps::{Sweep, all_gone, assert_balanced, count};
+use crate::sweeps::{Sweep, all_gone, assert_balanced, count, scripted};
 use crate::trust::peak_kib;
 
 fn kill(process: Running) {
@@ -161,12 +161,7 @@ fn a_full_disk_is_no_trials_fault() {
     let script = "#!/bin/sh\n\
         if [ $GRAMWISE_TRIAL = 2 ] && [ -e small ]; then dd if=/dev/zero of=$GRAMWISE_CHECKPOINT_DIR/x bs=64k || exit 1; fi\n\
         sleep 0.2; echo '{\"step\": 1, \"val_error\": 0.5}' >> $GRAMWISE_REPORT\n";
-    place.write("train.sh", script);
-    place.write(
-        "sweep.yaml",
-        "name: full\ncommand: [/bin/sh, train.sh]\nmethod: grid\nobjectives: [{name: val_error, goal: minimize}]\n\
-         parameters: {lr: {values: [0.1, 0.2, 0.3]}}\nresource: {name: epoch, min: 1, max: 1}\nbudget: {trials: 9}\n",
-    );
+    scripted(place, script, &[0.1, 0.2, 0.3]);
     std::fs::create_dir(place.path("sweeps.files")).unwrap();
     place.write("small", "");
     let on_a_small_disk = |words: &[&str]| {
@@ -202,12 +197,7 @@ fn a_flood_of_output_costs_little_memory_and_no_report() {
     let script = "#!/bin/sh\n\
         head -c 200000000 /dev/zero | tr '\\0' 'x' | fold -w 100\n\
         echo; echo 'gramwise: {\"step\": 1, \"val_error\": 0.5}'\n";
-    place.write("train.sh", script);
-    place.write(
-        "sweep.yaml",
-        "name: flood\ncommand: [/bin/sh, train.sh]\nmethod: grid\nobjectives: [{name: val_error, goal: minimize}]\n\
-         parameters: {lr: {values: [0.1]}}\nresource: {name: epoch, min: 1, max: 1}\nbudget: {trials: 9}\n",
-    );
+    scripted(place, script, &[0.1]);
     let (coordinator, worker) = (site.serve(), site.worker("one"));
     site.tell(&["submit", "sweep.yaml"]).expect(0);
     eventually("the trial is there", DEADLINE, || {

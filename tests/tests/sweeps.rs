@@ -74,6 +74,16 @@ impl Sweep {
     }
 }
 
+/// Writes a sweep of a shell script over a list of learning rates: each trial is to report one step.
+pub(crate) fn scripted(place: &Place, script: &str, lr: &[f64]) {
+    let path = place.write("train.sh", script).display().to_string();
+    let text = format!(
+        "name: scripted\ncommand: [/bin/sh, {path:?}]\nmethod: grid\nobjectives: [{{name: val_error, goal: minimize}}]\n\
+         parameters: {{lr: {{values: {lr:?}}}}}\nresource: {{name: epoch, min: 1, max: 1}}\nbudget: {{trials: 9}}\n"
+    );
+    place.write("sweep.yaml", &text);
+}
+
 /// The processes that trials noted: number and role, by trial and attempt.
 pub(crate) fn noted(place: &Place) -> BTreeMap<(i64, i64), Vec<(i32, String)>> {
     let mut noted: BTreeMap<_, Vec<_>> = BTreeMap::new();

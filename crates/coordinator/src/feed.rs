@@ -10,7 +10,7 @@ use gramwise_grid::{Client, Fetched};
 use gramwise_model::{IntensityFrom, SweepId, SweepSpec};
 
 use crate::Error;
-use crate::driver::DriverHandle;
+use crate::handle::DriverHandle;
 
 /// The word of an hour stands for so long after that hour, in milliseconds.
 const KEPT_MS: u64 = 3 * 3_600_000;

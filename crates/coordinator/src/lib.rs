@@ -6,6 +6,7 @@
 mod clock;
 mod driver;
 mod feed;
+mod handle;
 mod output;
 mod refusals;
 mod service;
@@ -31,10 +32,12 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 
-use driver::{Driver, DriverHandle};
-pub use driver::{Error, Sweeps};
+use driver::Driver;
+pub use driver::Sweeps;
 use feed::Feed;
 pub use feed::Grid;
+use handle::DriverHandle;
+pub use handle::Error;
 use output::Outputs;
 pub use output::kept_output;
 use refusals::Refusals;

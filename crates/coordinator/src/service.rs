@@ -19,8 +19,8 @@ use gramwise_wire::v1::lease_reply::Answer as Leased;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
-use crate::driver::{DriverHandle, Error, LeaseAnswer, Question, ReportAnswer};
 use crate::feed::Feed;
+use crate::handle::{DriverHandle, Error, LeaseAnswer, Question, ReportAnswer};
 use crate::output::{LARGEST_PIECE, Outputs};
 use crate::{Answer, Answers};
 
