@@ -56,6 +56,15 @@ pub(crate) enum Command {
     },
     /// Begin no more trials of a sweep for now; running ones go on.
     Pause(SweepNumber),
+    /// Run the best trials of a sweep again, with several seeds each: then its report says which of them differ. On this machine, or
+    /// by the coordinator that `--coordinator` names.
+    Replicate(Box<ReplicateArgs>),
+    /// Take over the sweeps of other databases, so that one history covers all. What is known already is not counted twice.
+    Import {
+        /// Databases of other coordinators; copies will do.
+        #[arg(required = true, value_name = "DB")]
+        from: Vec<PathBuf>,
+    },
     /// Let a paused sweep go on.
     Resume(SweepNumber),
     /// End a sweep once its running trials have finished.
@@ -201,28 +210,47 @@ pub(crate) enum Query {
         form: StatementArg,
     },
     /// What all sweeps of the database cost.
-    History {
-        /// Sum by these, several by commas.
-        #[arg(long, value_enum, value_delimiter = ',')]
-        group_by: Vec<By>,
-        /// Only sweeps submitted in this month or on this day (UTC) or later, such as 2026-11 or 2026-11-24.
-        #[arg(long, value_name = "DAY", value_parser = Days::parse)]
-        since: Option<Days>,
-        /// Only sweeps submitted in this month or on this day or before.
-        #[arg(long, value_name = "DAY", value_parser = Days::parse)]
-        until: Option<Days>,
-        /// Only sweeps of this name.
-        #[arg(long)]
-        name: Option<String>,
-        /// Only sweeps that this user submitted.
-        #[arg(long)]
-        user: Option<String>,
-        /// Only sweeps on the grid of this zone.
-        #[arg(long)]
-        zone: Option<String>,
-        #[command(flatten)]
-        output: Output,
-    },
+    History(Box<HistoryArgs>),
+}
+
+/// What `history` takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HistoryArgs {
+    /// Sum by these, several by commas.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) group_by: Vec<By>,
+    /// Only sweeps submitted in this month or on this day (UTC) or later, such as 2026-11 or 2026-11-24.
+    #[arg(long, value_name = "DAY", value_parser = Days::parse)]
+    pub(crate) since: Option<Days>,
+    /// Only sweeps submitted in this month or on this day or before.
+    #[arg(long, value_name = "DAY", value_parser = Days::parse)]
+    pub(crate) until: Option<Days>,
+    /// Only this sweep, by name or number.
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Only sweeps of this name.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Only sweeps of this project.
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Only sweeps with this tag.
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    /// Only sweeps that this user submitted.
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// Only sweeps on the grid of this zone.
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+    /// Only what this machine burnt.
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Only what machines with this graphics card burnt, by its model.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) gpu: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// What `run` takes.
@@ -230,14 +258,42 @@ pub(crate) enum Query {
 pub(crate) struct RunArgs {
     /// The sweep file.
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) methods: Methods,
+    #[command(flatten)]
+    pub(crate) here: RunHere,
+}
+
+/// What `replicate` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ReplicateArgs {
+    #[command(flatten)]
+    pub(crate) sweep: SweepArg,
+    /// So many configurations, the best by the first objective.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) top: u32,
+    /// So often each, with as many seeds; the same for all.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) seeds: u32,
+    /// Emit no more than this, such as 20g [default: what the sweep's own budget has left, if that was of grams or energy].
+    #[arg(long, value_name = "MASS", value_parser = gramwise_model::co2e_of)]
+    pub(crate) co2e: Option<gramwise_carbon::GramsCo2e>,
+    /// Say what it would take, and run nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) here: RunHere,
+}
+
+/// How a sweep is run on this machine.
+#[derive(Debug, Args)]
+pub(crate) struct RunHere {
     /// Trials at once [default: one per GPU, without GPUs one per CPU core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) slots: Option<u32>,
     /// Begin a new sweep even if an unfinished one of the same file is there.
     #[arg(long)]
     pub(crate) new: bool,
-    #[command(flatten)]
-    pub(crate) methods: Methods,
     #[command(flatten)]
     pub(crate) carbon: CarbonArgs,
     #[command(flatten)]

@@ -8,9 +8,11 @@ mod control;
 mod doctor;
 mod engine;
 mod grid;
+mod import;
 mod meter;
 mod preview;
 mod query;
+mod replicate;
 mod report;
 mod run;
 mod serve;
@@ -39,6 +41,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker(args) => return worker::worker(common, &args).map(Into::into),
         Command::Submit { file } => return control::submit(common, &file).map(Into::into),
         Command::Pause(of) => return control::control(common, of.sweep, Action::Pause).map(Into::into),
+        Command::Replicate(args) => return replicate::replicate(common, &args).map(Into::into),
+        Command::Import { from } => return import::import(common, &from).map(Into::into),
         Command::Resume(of) => return control::control(common, of.sweep, Action::Resume).map(Into::into),
         Command::Stop(of) => return control::control(common, of.sweep, Action::Stop).map(Into::into),
         Command::Cancel(of) => return control::control(common, of.sweep, Action::Cancel).map(Into::into),

@@ -7,7 +7,6 @@ use anyhow::Context;
 use etcetera::BaseStrategy;
 use gramwise_model::Timestamp;
 use gramwise_model::rows::{SweepRecord, SweepRow};
-use gramwise_report::SweepSummary;
 use gramwise_store::Reader;
 
 use crate::args::Common;
@@ -51,16 +50,6 @@ pub(crate) fn sweep(reader: &Reader, name: Option<&str>) -> anyhow::Result<Sweep
 pub(crate) fn record(reader: &Reader, name: Option<&str>) -> anyhow::Result<SweepRecord> {
     let row = sweep(reader, name)?;
     reader.record(row.id)?.context("the sweep was removed while it was read")
-}
-
-/// All sweeps with their sums.
-pub(crate) fn summaries(reader: &Reader) -> anyhow::Result<Vec<SweepSummary>> {
-    let sweeps = reader.sweeps()?.into_iter().map(|sweep| {
-        let trials = reader.trial_counts(sweep.id)?;
-        let total = reader.total(sweep.id)?;
-        Ok(SweepSummary { sweep, trials, total })
-    });
-    sweeps.collect()
 }
 
 /// The wall clock.

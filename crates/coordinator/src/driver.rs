@@ -11,8 +11,8 @@ use gramwise_carbon::CarbonFactors;
 use gramwise_model::{AttemptId, SweepId, SweepSpec, Timestamp, TrialId, WorkerId};
 use gramwise_search::strategy::EarlierTrial;
 use gramwise_search::{
-    Command, Dismissal, Effect, Fact, Fit, State, SweepPhase, apply, assigned, decide, discardable, effect,
-    fits_due, instructions, next_rested, recall,
+    Command, Dismissal, Effect, Fact, Fit, Replication, State, SweepPhase, apply, assigned, decide,
+    discardable, effect, fits_due, instructions, next_rested, recall, replicate,
 };
 use gramwise_store::{Journal, Reader};
 use gramwise_trust::Access;
@@ -71,6 +71,21 @@ fn warm_start(
         earlier.extend(recalled.into_iter().map(|one| EarlierTrial { sweep: number, ..one }));
     }
     Ok(earlier)
+}
+
+/// The sweep that runs the best trials of a sweep (by name or number; the newest where none is named) again.
+pub fn replicas(reader: &Reader, sweep: Option<&str>, asked: Replication) -> Result<SweepSpec, Error> {
+    let found = match sweep {
+        Some(name) => reader.find(name)?,
+        None => reader.newest()?,
+    };
+    let hint = "hint: `gramwise ls` lists the sweeps";
+    let found = found.ok_or_else(|| {
+        let what = sweep.map_or("no sweep in this database".to_owned(), |name| format!("no sweep `{name}`"));
+        Error::Replicate(format!("{what}\n{hint}"))
+    })?;
+    let (trials, spent) = (reader.trials(found.id)?, reader.total(found.id)?);
+    replicate(&found, &trials, &spent, asked).map_err(Error::Replicate)
 }
 
 /// A call for work that has no answer yet.
@@ -233,6 +248,12 @@ impl Driver {
                     .and_then(|earlier| self.carry_out(&Command::Submit { spec, factors, earlier, by }));
                 let sweep = SweepId(self.state.last_sweep);
                 self.hold(reply, done.map(|()| sweep));
+            }
+            Message::Replicas(sweep, asked, reply) => {
+                let spec = Reader::open(self.journal.path())
+                    .map_err(Error::from)
+                    .and_then(|reader| replicas(&reader, sweep.as_deref(), asked));
+                self.hold(reply, spec);
             }
             Message::Ask(question, reply) => {
                 if let Err(error) = self.recall(&question.worker) {

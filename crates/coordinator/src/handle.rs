@@ -3,7 +3,7 @@
 use gramwise_carbon::{CarbonFactors, StatedIntensity};
 use gramwise_model::work::{Assignment, Host, Instruction, Report};
 use gramwise_model::{AttemptId, Config, SweepId, SweepSpec, TrialId, WorkerId};
-use gramwise_search::{Command, Refused};
+use gramwise_search::{Command, Refused, Replication};
 use gramwise_trust::Principal;
 use tokio::sync::oneshot;
 
@@ -19,6 +19,9 @@ pub enum Error {
     /// An earlier sweep that a new one is to learn from is not there, or of no use.
     #[error("`warm_start`: {0}")]
     WarmStart(String),
+    /// A sweep cannot be run again.
+    #[error("{0}")]
+    Replicate(String),
     /// The coordinator has stopped.
     #[error("the coordinator has stopped")]
     Gone,
@@ -74,6 +77,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 /// What the driver is told, each with the way back.
 pub(crate) enum Message {
     Submit(Box<SweepSpec>, CarbonFactors, String, Reply<SweepId>),
+    /// What would run a sweep, by name or number, again; the newest where none is named.
+    Replicas(Option<String>, Replication, Reply<SweepSpec>),
     Ask(Question, Reply<LeaseAnswer>),
     /// With the trials whose checkpoints the worker has.
     Report(Box<Report>, Vec<TrialId>, Reply<ReportAnswer>),
@@ -101,6 +106,14 @@ impl DriverHandle {
         by: String,
     ) -> Result<SweepId, Error> {
         self.call(|reply| Message::Submit(Box::new(spec), factors, by, reply)).await
+    }
+
+    pub(crate) async fn replicas(
+        &self,
+        sweep: Option<String>,
+        asked: Replication,
+    ) -> Result<SweepSpec, Error> {
+        self.call(|reply| Message::Replicas(sweep, asked, reply)).await
     }
 
     pub(crate) async fn ask(&self, question: Question) -> Result<LeaseAnswer, Error> {

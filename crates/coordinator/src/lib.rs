@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 
 use driver::Driver;
-pub use driver::Sweeps;
+pub use driver::{Sweeps, replicas};
 use feed::Feed;
 pub use feed::Grid;
 use handle::DriverHandle;

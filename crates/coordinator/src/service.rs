@@ -4,10 +4,10 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gramwise_carbon::CarbonFactors;
+use gramwise_carbon::{CarbonFactors, GramsCo2e};
 use gramwise_model::work::{Card, Host};
 use gramwise_model::{IntensityFrom, SweepId, SweepSpec, TrialId, WorkerId};
-use gramwise_search::{Command, Refused};
+use gramwise_search::{Command, Refused, Replication};
 use gramwise_trust::{Access, Authority, Principal, Role};
 use gramwise_wire::convert::{
     Malformed, assignment_to_wire, attempt_from_wire, config_from_wire, instructions_to_wire,
@@ -62,6 +62,26 @@ impl v1::sweeps_server::Sweeps for Service {
         if let Some(IntensityFrom::File(file)) = &spec.carbon.intensity {
             may_read(role, file)?;
         }
+        let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)
+            .map_err(|unknown| Status::invalid_argument(unknown.to_string()))?;
+        let sweep = self.feed.submit(spec, factors, by).await?;
+        Ok(Response::new(v1::SubmitReply { sweep: sweep.0 }))
+    }
+
+    async fn replicate(
+        &self,
+        request: Request<v1::ReplicateRequest>,
+    ) -> Result<Response<v1::SubmitReply>, Status> {
+        let v1::ReplicateRequest { sweep, top, seeds, co2e_g, by } = request.into_inner();
+        if top == 0 || seeds == 0 {
+            return Err(Malformed::Missing(if top == 0 { "top" } else { "seeds" }).into());
+        }
+        if let Some(found) = co2e_g.filter(|mass| !(mass.is_finite() && *mass > 0.0)) {
+            let (field, found) = ("co2e_g", found.to_string());
+            return Err(Malformed::Illegal { field, expected: "grams above zero", found }.into());
+        }
+        let asked = Replication { top, seeds, co2e: co2e_g.map(GramsCo2e::new) };
+        let spec = self.driver.replicas(Some(sweep).filter(|name| !name.is_empty()), asked).await?;
         let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)
             .map_err(|unknown| Status::invalid_argument(unknown.to_string()))?;
         let sweep = self.feed.submit(spec, factors, by).await?;
@@ -258,7 +278,8 @@ impl From<Error> for Status {
             Error::Refused(
                 Refused::TotalFell(_) | Refused::Unbalanced { .. } | Refused::Configuration(_),
             )
-            | Error::WarmStart(_) => Self::invalid_argument(message),
+            | Error::WarmStart(_)
+            | Error::Replicate(_) => Self::invalid_argument(message),
             Error::Journal(_) | Error::Gone | Error::Socket(_) | Error::Thread(_) | Error::Tls(_) => {
                 Self::unavailable(message)
             }

@@ -22,6 +22,13 @@ pub enum Because {
         /// `user@host`.
         by: String,
     },
+    /// It runs a trial of another sweep again.
+    Replicates {
+        /// That trial.
+        of: TrialId,
+        /// With which of the seeds, counted from 1.
+        seed: u32,
+    },
     /// The search begins: trials are first seen for some steps each, the best of them for longer.
     Beginning {
         /// The step to run to.

@@ -27,8 +27,8 @@ pub use metric::{Metric, Metrics};
 pub use objective::{CO2E, Constraint, Goal, Objective};
 pub use space::{Condition, Distribution, Forbidden, Parameter, Space};
 pub use sweep::{
-    Budget, CarbonSpec, Defer, GainPerKg, IntensityFrom, Keep, PruneSpec, Resource, Resources, Retry,
-    RetryAction, RetryRule, SweepSpec,
+    Budget, CarbonSpec, Defer, GainPerKg, IntensityFrom, Keep, Original, PruneSpec, Replicates, Resource,
+    Resources, Retry, RetryAction, RetryRule, SweepSpec, co2e_of,
 };
 pub use text::nearest;
 pub use timestamp::Timestamp;

@@ -1,5 +1,6 @@
 //! What a database answers: rows that `store` reads and `report` turns into answers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use gramwise_carbon::{CarbonFactors, Energy, Footprint, IntensityKind, Microjoules, Nanograms};
@@ -132,6 +133,8 @@ pub struct SweepRow {
     pub ended_because: Option<String>,
     /// Who submitted it (`user@host`).
     pub submitted_by: String,
+    /// What tells it from all sweeps of all databases, where it was run by another coordinator and imported.
+    pub origin: Option<String>,
 }
 
 /// One trial with its latest figures.
@@ -307,4 +310,73 @@ pub struct SweepRecord {
     pub decisions: Vec<DecisionRow>,
     /// Number of distinct (trial, attempt, step) reports: the training cycles run.
     pub steps_reported: u64,
+    /// When it was burnt: a thousand intervals at most, in order.
+    pub spending: Vec<SpendingRow>,
+    /// Sweeps that ran configurations of this one again.
+    pub replications: Vec<Replication>,
+}
+
+/// One sweep among many: what it came to, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepSummary {
+    /// The sweep.
+    pub sweep: SweepRow,
+    /// How many of its trials are in each state.
+    pub trials: BTreeMap<TrialState, u64>,
+    /// What all its accounts hold.
+    pub total: Footprint,
+    /// The parts of its workers; they sum to the total.
+    pub workers: Vec<WorkerShare>,
+}
+
+/// What one worker burnt for a sweep, in all accounts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerShare {
+    /// The worker (one life of its process).
+    pub worker: WorkerId,
+    /// Its machine; empty where that was not told.
+    pub host: String,
+    /// The machine's graphics cards.
+    pub gpus: Vec<Card>,
+    /// How many trials it ran, or part of them.
+    pub trials: u64,
+    /// What it burnt.
+    pub footprint: Footprint,
+}
+
+/// What was booked in an interval of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SpendingRow {
+    /// The last booking in it.
+    pub to: Timestamp,
+    /// Booked in it, all accounts together.
+    pub energy: Microjoules,
+    /// The grams of that.
+    pub co2e: Nanograms,
+    /// The grid's intensity, the mean by energy, in grams per kWh.
+    pub g_per_kwh: f64,
+}
+
+/// A sweep that ran configurations of another again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replication {
+    /// Its number.
+    pub sweep: SweepId,
+    /// Where it is.
+    pub state: SweepState,
+    /// What all its accounts hold.
+    pub total: Footprint,
+    /// Its completed trials.
+    pub results: Vec<ReplicateResult>,
+}
+
+/// One more result of a configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplicateResult {
+    /// The trial that was run again.
+    pub of: TrialId,
+    /// With which of the seeds.
+    pub seed: u32,
+    /// Its metrics at its last step.
+    pub metrics: Metrics,
 }

@@ -2,13 +2,17 @@
 
 mod read;
 
+pub use read::co2e_of;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use gramwise_carbon::{CarbonFactors, GramsCo2e, Joules, Pue, Source, UnknownSource};
 use serde::{Deserialize, Serialize};
 
-use crate::{Constraint, Metrics, Objective, Parameter, Problems, Pruner, Sampler, Space};
+use crate::{
+    Config, Constraint, Metrics, Objective, Parameter, Problems, Pruner, Sampler, Space, SweepId, TrialId,
+};
 
 /// A legal sweep. Built by [`SweepSpec::from_yaml`] only; what holds one need not check it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +51,50 @@ pub struct SweepSpec {
     /// Of several sweeps of one coordinator, workers serve those of the highest priority.
     #[serde(default)]
     pub priority: u32,
+    /// What it is part of, for `gramwise history`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Words to find it by, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// It searches nothing: it runs configurations of another sweep again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicates: Option<Replicates>,
+}
+
+/// Configurations of another sweep that are run again, so that what differs by chance can be told from what differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replicates {
+    /// The sweep.
+    pub of: SweepId,
+    /// Its trials that are run again, the best first.
+    pub originals: Vec<Original>,
+    /// How often each is run again. The n-th runs of all have the same seed, so that they can be compared in pairs.
+    pub seeds: u32,
+}
+
+/// A trial of the other sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Original {
+    /// Its number there.
+    pub trial: TrialId,
+    /// Its configuration.
+    pub config: Config,
+}
+
+impl Replicates {
+    /// How many trials there are.
+    pub fn trials(&self) -> u32 {
+        u32::try_from(self.originals.len()).unwrap_or(u32::MAX).saturating_mul(self.seeds)
+    }
+
+    /// What a trial runs again, and with which seed, counted from 1. Each seed is run through all configurations before the next, so
+    /// that a budget that runs out leaves as many whole comparisons as it can.
+    pub fn original(&self, trial: TrialId) -> Option<(&Original, u32)> {
+        let place = trial.0.checked_sub(1).filter(|place| *place < self.trials())?;
+        let every = u32::try_from(self.originals.len()).unwrap_or(u32::MAX);
+        Some((self.originals.get((place % every) as usize)?, place / every + 1))
+    }
 }
 
 /// The trial's unit of progress.

@@ -12,6 +12,7 @@ pub(crate) fn short(because: &Because) -> String {
     match because {
         Because::Sampled { sampler, index } => format!("drawn by {sampler}, point {index}"),
         Because::Enqueued { by } => format!("enqueued by {by}"),
+        Because::Replicates { of, seed } => format!("trial {of} of the other sweep again, with seed {seed}"),
         Because::Beginning { to, grams_left: _ } => {
             format!("the search begins: trials are first seen to step {to}")
         }
@@ -46,6 +47,7 @@ pub(crate) fn long(because: &Because, verdict: Option<Verdict>, spec: &SweepSpec
         }
         Because::Sampled { .. }
         | Because::Enqueued { .. }
+        | Because::Replicates { .. }
         | Because::Beginning { .. }
         | Because::LastStep
         | Because::Diverged { .. }

@@ -1,14 +1,15 @@
 //! What many sweeps cost together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gramwise_carbon::Footprint;
-use gramwise_model::{CO2E, Timestamp};
+use gramwise_model::rows::{SweepSummary, WorkerShare};
+use gramwise_model::{CO2E, SweepId, Timestamp};
 use serde::Serialize;
 
 use crate::json::{self, SCHEMA};
 use crate::units::{energy, grams, share};
-use crate::{Align, Format, SweepSummary, Terminal, calendar, csv, table};
+use crate::{Align, Format, Terminal, calendar, csv, table};
 
 /// What sweeps are put together by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,20 @@ pub enum GroupBy {
     User,
     /// The grid zone its grams were reckoned with.
     Zone,
+    /// Its project.
+    Project,
+    /// Its tags, all of them together.
+    Tags,
+    /// The sweep itself: number and name.
+    Sweep,
+    /// The machine that burnt it. A sweep may have several.
+    Host,
+    /// The models of that machine's graphics cards.
+    Gpu,
 }
+
+/// What stands for a thing that there is none of.
+const NONE: &str = "none";
 
 /// How a history is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,24 +51,52 @@ pub struct HistoryQuery {
 }
 
 impl HistoryQuery {
-    fn asks_for(&self, row: &SweepSummary) -> bool {
-        let at = row.sweep.submitted_at;
+    fn asks_for(&self, item: &Item<'_>) -> bool {
+        let at = item.row.sweep.submitted_at;
         self.since.is_none_or(|since| at >= since)
             && self.until.is_none_or(|until| at < until)
-            && self.only.iter().all(|(by, word)| by.of(row) == *word)
+            && self.only.iter().all(|(by, word)| by.is(item, word))
+    }
+
+    /// Is a sweep to be told apart by its machines?
+    fn is_of_machines(&self) -> bool {
+        let is = |by: &GroupBy| matches!(by, GroupBy::Host | GroupBy::Gpu);
+        self.group_by.iter().any(is) || self.only.iter().any(|(by, _)| is(by))
     }
 }
 
-/// What the sweeps that are asked for cost together and by group. Every sweep is in exactly one group, so groups sum to the total.
+/// What is summed: a sweep, or one worker's part of it.
+struct Item<'a> {
+    row: &'a SweepSummary,
+    share: Option<&'a WorkerShare>,
+}
+
+fn items<'a>(rows: &'a [SweepSummary], query: &HistoryQuery) -> Vec<Item<'a>> {
+    let mut items = Vec::new();
+    for row in rows {
+        if query.is_of_machines() && !row.workers.is_empty() {
+            items.extend(row.workers.iter().map(|share| Item { row, share: Some(share) }));
+        } else {
+            items.push(Item { row, share: None });
+        }
+    }
+    items.retain(|item| query.asks_for(item));
+    items
+}
+
+/// What the sweeps that are asked for cost together and by group. Every sweep (by machines: every part of one) is in exactly one
+/// group, so the groups' energy and grams sum to the total's. A trial that ran on several machines is counted on each.
 /// [`Format::Value`] is the total grams with every digit.
 pub fn history(rows: &[SweepSummary], query: &HistoryQuery, format: Format, terminal: Terminal) -> String {
-    let rows = rows.iter().filter(|row| query.asks_for(row));
-    let total = rows.clone().fold(Sum::default(), Sum::and);
+    let items = items(rows, query);
+    let mut total = Sum::default();
     let mut groups: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
-    for row in rows.filter(|_| !query.group_by.is_empty()) {
-        let key = query.group_by.iter().map(|by| by.of(row)).collect();
-        let sum = groups.entry(key).or_default();
-        *sum = sum.and(row);
+    for item in &items {
+        total.add(item);
+        if !query.group_by.is_empty() {
+            let key = query.group_by.iter().map(|by| by.of(item)).collect();
+            groups.entry(key).or_default().add(item);
+        }
     }
     match format {
         Format::Table => as_table(&total, &groups, query, terminal),
@@ -72,10 +114,16 @@ impl GroupBy {
             Self::Name => "name",
             Self::User => "user",
             Self::Zone => "zone",
+            Self::Project => "project",
+            Self::Tags => "tags",
+            Self::Sweep => "sweep",
+            Self::Host => "host",
+            Self::Gpu => "gpu",
         }
     }
 
-    fn of(self, row: &SweepSummary) -> String {
+    fn of(self, Item { row, share }: &Item<'_>) -> String {
+        let or_none = |word: &str| if word.is_empty() { NONE.to_owned() } else { word.to_owned() };
         match self {
             Self::Month => calendar::month(row.sweep.submitted_at),
             Self::Name => row.sweep.spec.name.clone(),
@@ -84,25 +132,47 @@ impl GroupBy {
                 by.split_once('@').map_or(by, |(user, _)| user).to_owned()
             }
             Self::Zone => row.sweep.factors.zone.clone(),
+            Self::Project => or_none(row.sweep.spec.project.as_deref().unwrap_or_default()),
+            Self::Tags => or_none(&row.sweep.spec.tags.join(", ")),
+            Self::Sweep => format!("{} {}", row.sweep.id, row.sweep.spec.name),
+            Self::Host => or_none(share.map_or("", |share| &share.host)),
+            Self::Gpu => {
+                let models: BTreeSet<&str> =
+                    share.iter().flat_map(|share| &share.gpus).map(|card| card.model.as_str()).collect();
+                or_none(&models.into_iter().collect::<Vec<_>>().join(" + "))
+            }
+        }
+    }
+
+    /// Does a word name the item's group, or one of its tags, its cards, its number?
+    fn is(self, item: &Item<'_>, word: &str) -> bool {
+        match self {
+            Self::Tags => item.row.sweep.spec.tags.iter().any(|tag| tag == word) || self.of(item) == word,
+            Self::Gpu => {
+                let mut cards = item.share.iter().flat_map(|share| &share.gpus);
+                cards.any(|card| card.model == word) || self.of(item) == word
+            }
+            Self::Sweep => item.row.sweep.id.to_string() == word || item.row.sweep.spec.name == word,
+            Self::Month | Self::Name | Self::User | Self::Zone | Self::Project | Self::Host => {
+                self.of(item) == word
+            }
         }
     }
 }
 
 /// Exact until it is shown.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sum {
-    sweeps: u64,
+    sweeps: BTreeSet<SweepId>,
     trials: u64,
     footprint: Footprint,
 }
 
 impl Sum {
-    fn and(self, row: &SweepSummary) -> Self {
-        Self {
-            sweeps: self.sweeps + 1,
-            trials: self.trials + row.trials.values().sum::<u64>(),
-            footprint: self.footprint + row.total,
-        }
+    fn add(&mut self, Item { row, share }: &Item<'_>) {
+        self.sweeps.insert(row.sweep.id);
+        self.trials += share.map_or_else(|| row.trials.values().sum::<u64>(), |share| share.trials);
+        self.footprint += share.map_or(row.total, |share| share.footprint);
     }
 }
 
@@ -116,7 +186,7 @@ struct History {
 fn figures(sum: &Sum) -> json::Plain {
     let energy = &sum.footprint.energy;
     [
-        ("sweeps", sum.sweeps.into()),
+        ("sweeps", sum.sweeps.len().into()),
         ("trials", sum.trials.into()),
         ("energy_uj", energy.total().get().into()),
         ("energy_j", energy.joules().get().into()),
@@ -162,17 +232,39 @@ fn as_table(
     "total".clone_into(&mut total_key[0]);
     header.extend([CO2E, "share", "sweeps", "trials", "energy", "quality"]);
     alignment.resize(header.len() - 1, Align::Right);
+    let is_trend = query.group_by.first() == Some(&GroupBy::Month);
+    if is_trend {
+        header.push("trend");
+        alignment.resize(header.len(), Align::Left);
+    }
+    let most = groups.values().map(|sum| sum.footprint.co2e.get()).max().unwrap_or(0);
     let row = |key: Vec<String>, sum: &Sum| {
         let Footprint { energy: amount, co2e } = &sum.footprint;
         let part = share(co2e.get() as f64, total.footprint.co2e.get() as f64);
         let quality = if amount.is_zero() { "-".to_owned() } else { amount.quality().to_string() };
-        let counts = [sum.sweeps.to_string(), sum.trials.to_string()];
+        let counts = [sum.sweeps.len().to_string(), sum.trials.to_string()];
         let figures = [grams(co2e.grams()), part].into_iter().chain(counts);
         key.into_iter().chain(figures).chain([energy(amount.total()), quality]).collect::<Vec<_>>()
     };
-    let mut rows: Vec<Vec<String>> = groups.iter().map(|(key, sum)| row(key.clone(), sum)).collect();
+    let with_trend = |(key, sum): (&Vec<String>, &Sum)| {
+        let mut cells = row(key.clone(), sum);
+        if is_trend {
+            cells.push(bar(sum.footprint.co2e.get(), most));
+        }
+        cells
+    };
+    let mut rows: Vec<Vec<String>> = groups.iter().map(with_trend).collect();
     rows.push(row(total_key, total));
     table(&header, rows, &alignment, terminal)
+}
+
+/// A part of the longest bar, in eighths of a column.
+fn bar(part: u64, longest: u64) -> String {
+    const COLUMNS: u128 = 16;
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = u128::from(part) * COLUMNS * 8 / u128::from(longest.max(1));
+    let eighths = usize::try_from(eighths).unwrap_or(0);
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }
 
 /// One line per group, or the total alone where there are no groups: a spreadsheet adds up by itself.
@@ -182,7 +274,7 @@ fn as_csv(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery
     let line = |key: &[String], sum: &Sum| {
         let mut cells = key.to_vec();
         cells.extend([
-            sum.sweeps.to_string(),
+            sum.sweeps.len().to_string(),
             sum.trials.to_string(),
             sum.footprint.energy.total().get().to_string(),
             sum.footprint.co2e.grams().get().to_string(),

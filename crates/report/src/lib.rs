@@ -1,6 +1,6 @@
 //! The questions asked of a ledger: what a sweep cost, what it found, and why it decided as it did.
 //!
-//! Three types to know: [`Report`] (the stable JSON of `gramwise report`), [`SweepSummary`] (one sweep in a list)
+//! Three types to know: [`Report`] (the stable JSON of `gramwise report`), [`HistoryQuery`] (what is asked of all sweeps)
 //! and [`Terminal`] (how much room an answer has). Every question is a function from rows to text; [`table()`],
 //! [`csv()`] and the helpers of [`mod@units`] are what the answers are made of.
 //!
@@ -55,7 +55,7 @@ pub use restated::{Actuals, restated};
 pub use show::show;
 pub use statements::{Statement, statement};
 pub use status::status;
-pub use sweeps::{SweepSummary, sweeps};
+pub use sweeps::sweeps;
 pub use table::{Align, table};
 pub use text::report_text;
 pub use trials::trials;

@@ -4,13 +4,14 @@
 //! is pooled with two pseudo-observations at 0.5, and the range is the predictive one of 90 %.
 
 use gramwise_carbon::{CarbonFactors, GramsCo2e, Joules};
-use gramwise_model::rows::SweepState;
+use gramwise_model::rows::{SweepState, SweepSummary};
 use gramwise_model::{SweepId, SweepSpec};
 use serde::Serialize;
 
 use crate::output::Screen;
+use crate::sweeps::counts;
 use crate::units::{duration, energy, grams};
-use crate::{Format, SweepSummary, Terminal, csv, json, words};
+use crate::{Format, Terminal, csv, json, words};
 
 /// The standard normal's quantile at 95 %.
 const QUANTILE: f64 = 1.645;
@@ -95,7 +96,7 @@ fn is_alike(spec: &SweepSpec, past: &SweepSummary) -> bool {
     };
     let other = &past.sweep.spec;
     past.sweep.state == SweepState::Ended
-        && past.counts().total > 0
+        && counts(past).total > 0
         && other.command == spec.command
         && names(other) == names(spec)
 }
@@ -104,7 +105,7 @@ fn is_alike(spec: &SweepSpec, past: &SweepSummary) -> bool {
 fn scale(spec: &SweepSpec, past: &SweepSummary) -> f64 {
     let (now, then) = (&spec.resource, &past.sweep.spec.resource);
     let longer = if now.is_open() || then.is_open() { 1.0 } else { now.max as f64 / then.max as f64 };
-    longer / past.counts().total as f64
+    longer / counts(past).total as f64
 }
 
 fn positive(amount: f64) -> Option<f64> {

@@ -81,6 +81,7 @@ pub(crate) fn estimate(because: &Because) -> Option<&GainEstimate> {
         Because::Guarded { estimate, .. } => estimate.as_ref(),
         Because::Sampled { .. }
         | Because::Enqueued { .. }
+        | Because::Replicates { .. }
         | Because::Beginning { .. }
         | Because::Rung(_)
         | Because::LastStep

@@ -1,30 +1,15 @@
 //! The list of sweeps.
 
-use std::collections::BTreeMap;
-
-use gramwise_carbon::{Footprint, Quality};
-use gramwise_model::rows::{SweepRow, SweepState, TrialState};
+use gramwise_carbon::Quality;
+use gramwise_model::rows::{SweepState, SweepSummary};
 use gramwise_model::{CO2E, SweepId, Timestamp};
 use serde::Serialize;
 
 use crate::units::{energy, grams};
 use crate::{Align, Format, Terminal, TrialCounts, calendar, csv, json, table, words};
 
-/// One sweep in a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SweepSummary {
-    /// The sweep.
-    pub sweep: SweepRow,
-    /// How many of its trials are in each state.
-    pub trials: BTreeMap<TrialState, u64>,
-    /// What all its accounts hold.
-    pub total: Footprint,
-}
-
-impl SweepSummary {
-    pub(crate) fn counts(&self) -> TrialCounts {
-        TrialCounts::of(self.trials.iter().map(|(state, count)| (*state, *count)))
-    }
+pub(crate) fn counts(row: &SweepSummary) -> TrialCounts {
+    TrialCounts::of(row.trials.iter().map(|(state, count)| (*state, *count)))
 }
 
 /// Sweeps in the order given (`gramwise ls`). [`Format::Value`] is their numbers.
@@ -48,6 +33,10 @@ struct SweepJson<'a> {
     co2e_g: f64,
     quality: Quality,
     zone: &'a str,
+    project: Option<&'a str>,
+    tags: &'a [String],
+    /// Of which database it is, where that is another.
+    origin: Option<&'a str>,
     submitted_at_ms: Timestamp,
     ended_at_ms: Option<Timestamp>,
     ended_because: Option<&'a str>,
@@ -61,12 +50,15 @@ impl<'a> SweepJson<'a> {
             sweep: sweep.id,
             name: &sweep.spec.name,
             state: sweep.state,
-            trials: row.counts(),
+            trials: counts(row),
             energy_uj: row.total.energy.total().get(),
             energy_j: row.total.energy.joules().get(),
             co2e_g: row.total.co2e.grams().get(),
             quality: row.total.energy.quality(),
             zone: &sweep.factors.zone,
+            project: sweep.spec.project.as_deref(),
+            tags: &sweep.spec.tags,
+            origin: sweep.origin.as_deref(),
             submitted_at_ms: sweep.submitted_at,
             ended_at_ms: sweep.ended_at,
             ended_because: sweep.ended_because.as_deref(),
@@ -81,7 +73,7 @@ fn as_table(rows: &[SweepSummary], terminal: Terminal) -> String {
     let (left, right) = (Align::Left, Align::Right);
     let alignment = [right, left, left, right, right, right, right, left, left, left];
     let cells = rows.iter().map(|row| {
-        let counts = row.counts();
+        let counted = counts(row);
         let quality =
             if row.total.energy.is_zero() { "-".to_owned() } else { row.total.energy.quality().to_string() };
         vec![
@@ -89,8 +81,8 @@ fn as_table(rows: &[SweepSummary], terminal: Terminal) -> String {
             row.sweep.spec.name.clone(),
             words::sweep_state(row.sweep.state).to_owned(),
             grams(row.total.co2e.grams()),
-            counts.total.to_string(),
-            counts.completed.to_string(),
+            counted.total.to_string(),
+            counted.completed.to_string(),
             energy(row.total.energy.total()),
             quality,
             calendar::minute(row.sweep.submitted_at),
@@ -118,14 +110,14 @@ fn as_csv(rows: &[SweepSummary]) -> String {
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let counts = row.counts();
+            let counted = counts(row);
             vec![
                 row.sweep.id.to_string(),
                 row.sweep.spec.name.clone(),
                 words::sweep_state(row.sweep.state).to_owned(),
-                counts.total.to_string(),
-                counts.completed.to_string(),
-                counts.pruned.to_string(),
+                counted.total.to_string(),
+                counted.completed.to_string(),
+                counted.pruned.to_string(),
                 row.total.energy.total().get().to_string(),
                 row.total.co2e.grams().get().to_string(),
                 row.total.energy.quality().to_string(),

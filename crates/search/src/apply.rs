@@ -202,6 +202,8 @@ pub fn apply(state: &mut State, fact: &Fact) {
             let phase = SweepPhase::Ending { why: why.clone(), let_finish: *let_finish };
             state.sweeps.get_mut(sweep).expect(CREATED).phase = phase;
         }
+        // Only kept: nobody runs it here.
+        Fact::SweepImported { .. } => {}
         Fact::SweepEnded { sweep, at: _ } => {
             let sweep = state.sweeps.get_mut(sweep).expect(CREATED);
             let why = match &sweep.phase {

@@ -4,6 +4,7 @@ mod ask;
 mod enqueue;
 mod failure;
 mod judge;
+mod replicates;
 mod report;
 mod share;
 #[cfg(test)]
@@ -26,14 +27,19 @@ use crate::state::{Phase, State, Sweep, SweepPhase, Worker};
 /// nothing to do).
 pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Fact>, Refused> {
     match command {
-        Command::Submit { spec, factors, earlier, by } => Ok(vec![Fact::SweepSubmitted {
-            sweep: SweepId(state.last_sweep + 1),
-            spec: spec.clone(),
-            factors: factors.clone(),
-            earlier: earlier.clone(),
-            by: by.clone(),
-            at: now,
-        }]),
+        Command::Submit { spec, factors, earlier, by } => {
+            let sweep = SweepId(state.last_sweep + 1);
+            let mut facts = vec![Fact::SweepSubmitted {
+                sweep,
+                spec: spec.clone(),
+                factors: factors.clone(),
+                earlier: earlier.clone(),
+                by: by.clone(),
+                at: now,
+            }];
+            facts.extend(replicates::proposals(sweep, spec));
+            Ok(facts)
+        }
         Command::Resume { sweep } => {
             let sweep = known(state, *sweep)?;
             let workers = state.workers.values().filter(|worker| worker.sweep == sweep.id);

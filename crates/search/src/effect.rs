@@ -45,6 +45,7 @@ pub fn effect(before: &State, fact: &Fact) -> Option<Effect> {
         }
         Fact::SweepEnded { sweep, .. } => Some(Effect::Ended { sweep: *sweep }),
         Fact::SweepSubmitted { .. }
+        | Fact::SweepImported { .. }
         | Fact::SweepResumed { .. }
         | Fact::IntensityStated { .. }
         | Fact::SweepHeld { .. }

@@ -265,6 +265,15 @@ pub enum Fact {
         /// When.
         at: Timestamp,
     },
+    /// The sweep is another database's: what follows is what happened there.
+    SweepImported {
+        /// Its number here.
+        sweep: SweepId,
+        /// What tells it from all other sweeps: who submitted it, when, and its number where it was run.
+        origin: String,
+        /// When it was first taken over.
+        at: Timestamp,
+    },
 }
 
 /// Why a worker gets no more trials of a sweep.
@@ -324,7 +333,8 @@ impl Fact {
             | Self::ModelFitted { sweep, .. }
             | Self::HostMetered { sweep, .. }
             | Self::SweepEnding { sweep, .. }
-            | Self::SweepEnded { sweep, .. } => *sweep,
+            | Self::SweepEnded { sweep, .. }
+            | Self::SweepImported { sweep, .. } => *sweep,
             Self::AttemptLeased { attempt, .. }
             | Self::StepReported { attempt, .. }
             | Self::EmissionBooked { attempt, .. }
@@ -332,6 +342,35 @@ impl Fact {
             | Self::Decided { attempt, .. }
             | Self::AttemptEnded { attempt, .. } => attempt.sweep,
         }
+    }
+
+    /// The same fact of a sweep that has another number.
+    #[must_use]
+    pub fn renumbered(mut self, to: SweepId) -> Self {
+        match &mut self {
+            Self::SweepSubmitted { sweep, .. }
+            | Self::SweepResumed { sweep, .. }
+            | Self::IntensityStated { sweep, .. }
+            | Self::WorkerJoined { sweep, .. }
+            | Self::SweepHeld { sweep, .. }
+            | Self::HostExcluded { sweep, .. }
+            | Self::HostReadmitted { sweep, .. }
+            | Self::WorkerDismissed { sweep, .. }
+            | Self::WorkerGone { sweep, .. }
+            | Self::TrialProposed { sweep, .. }
+            | Self::ModelFitted { sweep, .. }
+            | Self::HostMetered { sweep, .. }
+            | Self::SweepEnding { sweep, .. }
+            | Self::SweepEnded { sweep, .. }
+            | Self::SweepImported { sweep, .. } => *sweep = to,
+            Self::AttemptLeased { attempt, .. }
+            | Self::StepReported { attempt, .. }
+            | Self::EmissionBooked { attempt, .. }
+            | Self::EmissionMoved { attempt, .. }
+            | Self::Decided { attempt, .. }
+            | Self::AttemptEnded { attempt, .. } => attempt.sweep = to,
+        }
+        self
     }
 
     /// The variant's name as the journal spells it.
@@ -357,6 +396,7 @@ impl Fact {
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::SweepEnding { .. } => "sweep_ending",
             Self::SweepEnded { .. } => "sweep_ended",
+            Self::SweepImported { .. } => "sweep_imported",
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Purpose {
     Typical = 6,
     /// Candidates for a last look before a search ends.
     Doubt = 7,
+    /// The seed of trials that are run again.
+    Replicate = 8,
 }
 
 /// The generator of one (sweep seed, trial, purpose). `ChaCha8` is named because its stream is specified: the same

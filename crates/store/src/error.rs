@@ -24,6 +24,14 @@ pub enum Error {
         /// The newest version known here.
         known: i64,
     },
+    /// An older gramwise wrote it, and it cannot be brought up to date now.
+    #[error("{} has schema version {found}, of an older gramwise, and cannot be brought up to date now: it is in use, or may not be written\nhint: end the coordinator that holds it, and start one of this version", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
     /// It has a version's number and other tables: a gramwise wrote it that was never released.
     #[error("{at} is of a gramwise before its first release, whose tables were others\nhint: `mv {at} {at}.old`, or name another with --db", at = .0.display())]
     Unreleased(PathBuf),
@@ -56,6 +64,7 @@ impl Error {
             Self::InUse(_)
             | Self::Foreign(_)
             | Self::Newer { .. }
+            | Self::Older { .. }
             | Self::Unreleased(_)
             | Self::Damaged(_) => false,
         }

@@ -19,7 +19,7 @@ use crate::{Error, projection, schema, snapshots};
 /// however the process ends.
 #[derive(Debug)]
 pub struct Journal {
-    connection: Connection,
+    pub(crate) connection: Connection,
     path: PathBuf,
     _lock: File,
 }
@@ -80,13 +80,15 @@ impl Journal {
 
     /// When the newest fact was written; 0 for none.
     pub fn last_moment(&self) -> Result<Timestamp, Error> {
-        let sql = "SELECT coalesce((SELECT at_ms FROM journal ORDER BY seq DESC LIMIT 1), 0)";
+        // Facts of other databases bear the times of other clocks.
+        let sql = "SELECT coalesce((SELECT at_ms FROM journal JOIN sweep ON sweep.id = journal.sweep
+                   WHERE origin IS NULL ORDER BY seq DESC LIMIT 1), 0)";
         Ok(Timestamp(uint(self.connection.query_row(sql, [], |row| row.get(0))?)?))
     }
 
     /// The newest sweep that has not ended and does exactly what `spec` says.
     pub fn unfinished(&self, spec: &SweepSpec) -> Result<Option<SweepId>, Error> {
-        let sql = "SELECT id, spec FROM sweep WHERE state <> 'ended' ORDER BY id DESC";
+        let sql = "SELECT id, spec FROM sweep WHERE state <> 'ended' AND origin IS NULL ORDER BY id DESC";
         let mut select = self.connection.prepare(sql)?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
@@ -97,10 +99,11 @@ impl Journal {
         Ok(None)
     }
 
-    /// All sweeps that have not ended, the oldest first.
+    /// All sweeps that have not ended, the oldest first. Those of other databases are others' to run.
     pub fn all_unfinished(&self) -> Result<Vec<SweepId>, Error> {
-        let mut select =
-            self.connection.prepare("SELECT id FROM sweep WHERE state <> 'ended' ORDER BY id")?;
+        let mut select = self
+            .connection
+            .prepare("SELECT id FROM sweep WHERE state <> 'ended' AND origin IS NULL ORDER BY id")?;
         let ids = select.query_map([], |row| row.get(0))?;
         Ok(ids.map(|id| id.map(SweepId)).collect::<Result<_, _>>()?)
     }
@@ -109,7 +112,7 @@ impl Journal {
     pub fn ended_sweep_of(&self, worker: &WorkerId) -> Result<Option<SweepId>, Error> {
         let mut select = self.connection.prepare_cached(
             "SELECT s.id FROM host h JOIN sweep s ON s.id = h.sweep
-             WHERE h.worker = ?1 AND s.state = 'ended' ORDER BY s.id DESC LIMIT 1",
+             WHERE h.worker = ?1 AND s.state = 'ended' AND s.origin IS NULL ORDER BY s.id DESC LIMIT 1",
         )?;
         Ok(select.query_row([&worker.0], |row| row.get(0)).optional()?.map(SweepId))
     }

@@ -5,6 +5,7 @@
 //! ([`Journal::rebuild`]).
 
 mod error;
+mod import;
 mod journal;
 mod paths;
 mod projection;
@@ -14,5 +15,6 @@ mod snapshots;
 mod values;
 
 pub use error::Error;
+pub use import::{Imported, What};
 pub use journal::Journal;
 pub use reader::Reader;

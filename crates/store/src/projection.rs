@@ -22,6 +22,7 @@ pub(crate) fn clear(transaction: &Transaction<'_>) -> Result<(), Error> {
         "host",
         "excluded_host",
         "intensity",
+        "spent",
         "sweep",
     ] {
         transaction.execute(&format!("DELETE FROM {table}"), [])?;
@@ -51,6 +52,9 @@ pub(crate) fn project(
             )?;
             state_intensity(transaction, *sweep, factors, *at)
         }
+        Fact::SweepImported { sweep, origin, at: _ } => {
+            run("UPDATE sweep SET origin = ?2 WHERE id = ?1", params![sweep.0, origin])
+        }
         Fact::IntensityStated { sweep, stated, at } => {
             let factors = factors(transaction, *sweep)?.with(stated);
             run("UPDATE sweep SET factors = ?2 WHERE id = ?1", params![sweep.0, json(&factors)])?;
@@ -68,21 +72,13 @@ pub(crate) fn project(
         Fact::HostReadmitted { sweep, host } => {
             run("DELETE FROM excluded_host WHERE sweep = ?1 AND host = ?2", params![sweep.0, host])
         }
-        Fact::WorkerJoined {
-            sweep,
-            worker,
-            description,
-            gpus,
-            host: _,
-            place: _,
-            cpus: _,
-            memory: _,
-            at,
-        } => run(
-            "INSERT INTO host (sweep, worker, description, gpus, joined_at_ms, heard_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-            params![sweep.0, worker.0, description, json(gpus), int(at.0)],
-        ),
+        Fact::WorkerJoined { sweep, worker, description, gpus, host, place: _, cpus: _, memory: _, at } => {
+            run(
+                "INSERT INTO host (sweep, worker, description, gpus, joined_at_ms, heard_at_ms, host)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
+                params![sweep.0, worker.0, description, json(gpus), int(at.0), host],
+            )
+        }
         Fact::WorkerGone { sweep, worker } => {
             run("UPDATE host SET gone = 1 WHERE sweep = ?1 AND worker = ?2", params![sweep.0, worker.0])
         }
@@ -240,8 +236,50 @@ impl Entry<'_> {
             statement.raw_bind_parameter(known.len() + place + 1, self.sign * value)?;
         }
         statement.raw_execute()?;
+        drop(statement);
+        self.add_up(transaction)
+    }
+
+    /// Takes the entry into the sums by sweep, worker and account.
+    fn add_up(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let mut statement = transaction.prepare_cached(addition())?;
+        let (sweep, worker, attempt) = match self.of {
+            Of::Attempt(id) => (id.sweep, None, Some(id)),
+            Of::Host(sweep, worker) => (sweep, Some(worker), None),
+        };
+        let known = params![
+            sweep.0,
+            worker,
+            attempt.map(|id| id.trial.0),
+            attempt.map(|id| id.number),
+            self.account.name(),
+            self.sign * int(self.amount.co2e.get())
+        ];
+        for (place, value) in known.iter().enumerate() {
+            statement.raw_bind_parameter(place + 1, value)?;
+        }
+        for (place, value) in energy_values(&self.amount.energy).into_iter().enumerate() {
+            statement.raw_bind_parameter(known.len() + place + 1, self.sign * value)?;
+        }
+        statement.raw_execute()?;
         Ok(())
     }
+}
+
+fn addition() -> &'static str {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let columns = energy_columns(str::to_owned);
+        let places: Vec<String> = (7..=6 + ENERGY.len()).map(|place| format!("?{place}")).collect();
+        let added = energy_columns(|column| format!("{column} = {column} + excluded.{column}"));
+        format!(
+            "INSERT INTO spent (sweep, worker, account, co2e_ng, {columns})
+             VALUES (?1, coalesce(?2, (SELECT worker FROM attempt WHERE sweep = ?1 AND trial = ?3 AND number = ?4), ''),
+                     ?5, ?6, {})
+             ON CONFLICT DO UPDATE SET co2e_ng = co2e_ng + excluded.co2e_ng, {added}",
+            places.join(", ")
+        )
+    });
+    &SQL
 }
 
 fn insertion() -> &'static str {

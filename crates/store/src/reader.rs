@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use gramwise_carbon::{Footprint, Microjoules, Nanograms};
 use gramwise_model::rows::{
-    Account, AccountRow, AttemptRow, BookingRow, DecisionRow, HostRow, IntensityRow, StepRow, SweepRecord,
-    SweepRow, TrialRow, TrialState,
+    Account, AccountRow, AttemptRow, BookingRow, DecisionRow, HostRow, IntensityRow, ReplicateResult,
+    Replication, SpendingRow, StepRow, SweepRecord, SweepRow, SweepSummary, TrialRow, WorkerShare,
 };
-use gramwise_model::{SweepId, Timestamp, TrialId, WorkerId};
+use gramwise_model::{Metrics, SweepId, Timestamp, TrialId, WorkerId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use crate::paths::beside;
 use crate::values::{ENERGY, energy_columns, footprint, from_json, from_word, uint};
-use crate::{Error, schema};
+use crate::{Error, Journal, schema};
 
 /// Sums of the ledger's amounts, in the order that [`footprint`] reads.
 fn sums() -> String {
@@ -38,6 +38,11 @@ impl Reader {
             return Err(Error::Foreign(path.to_owned()));
         }
         match Self::open_beside_a_writer(path) {
+            // An older gramwise wrote it: it is brought up to date as any writer would, if nobody holds it.
+            Err(older @ Error::Older { .. }) => match Journal::open(path) {
+                Ok(_) => Self::open_beside_a_writer(path),
+                Err(_) => Err(older),
+            },
             Err(Error::Sqlite(_)) if !beside(path, "-wal").exists() => Self::open_unchanging(path),
             opened => opened,
         }
@@ -56,10 +61,11 @@ impl Reader {
 
     fn checked(connection: Connection, path: &Path) -> Result<Self, Error> {
         connection.busy_timeout(Duration::from_secs(5))?;
-        if schema::version(&connection, path)? == 0 {
-            return Err(Error::Foreign(path.to_owned()));
+        match schema::version(&connection, path)? {
+            0 => Err(Error::Foreign(path.to_owned())),
+            version if schema::is_newest(version) => Ok(Self { connection }),
+            found => Err(Error::Older { path: path.to_owned(), found }),
         }
-        Ok(Self { connection })
     }
 
     /// All sweeps, oldest first.
@@ -81,18 +87,63 @@ impl Reader {
         Ok(self.all(&sql, [], sweep_row)?.pop())
     }
 
-    /// Number of trials by state.
-    pub fn trial_counts(&self, sweep: SweepId) -> Result<BTreeMap<TrialState, u64>, Error> {
-        let sql = "SELECT state, count(*) FROM trial WHERE sweep = ?1 GROUP BY state";
-        let rows =
-            self.all(sql, [sweep.0], |row| Ok((from_word(&row.get::<_, String>(0)?)?, uint(row.get(1)?)?)))?;
-        Ok(rows.into_iter().collect())
+    /// All sweeps with their sums, oldest first, as of one moment.
+    pub fn summaries(&self) -> Result<Vec<SweepSummary>, Error> {
+        let moment = self.connection.unchecked_transaction()?;
+        let mut all: Vec<SweepSummary> = self
+            .sweeps()?
+            .into_iter()
+            .map(|sweep| SweepSummary {
+                sweep,
+                trials: BTreeMap::new(),
+                total: Footprint::ZERO,
+                workers: Vec::new(),
+            })
+            .collect();
+        let place =
+            |all: &[SweepSummary], sweep: u32| all.binary_search_by_key(&SweepId(sweep), |one| one.sweep.id);
+        let sql = "SELECT sweep, state, count(*) FROM trial GROUP BY sweep, state";
+        for (sweep, state, count) in self.all(sql, [], |row| {
+            Ok((row.get(0)?, from_word(&row.get::<_, String>(1)?)?, uint(row.get(2)?)?))
+        })? {
+            if let Ok(place) = place(&all, sweep) {
+                all[place].trials.insert(state, count);
+            }
+        }
+        let sql = format!(
+            "SELECT spent.sweep, spent.worker, coalesce(host.host, ''), coalesce(host.gpus, '[]'),
+                    (SELECT count(DISTINCT trial) FROM attempt
+                     WHERE attempt.sweep = spent.sweep AND attempt.worker = spent.worker),
+                    {}, sum(co2e_ng)
+             FROM spent LEFT JOIN host ON host.sweep = spent.sweep AND host.worker = spent.worker
+             GROUP BY spent.sweep, spent.worker",
+            energy_columns(|column| format!("sum({column})"))
+        );
+        for (sweep, share) in self.all(&sql, [], |row| {
+            Ok((
+                row.get(0)?,
+                WorkerShare {
+                    worker: WorkerId(row.get(1)?),
+                    host: row.get(2)?,
+                    gpus: from_json(&row.get::<_, String>(3)?)?,
+                    trials: uint(row.get(4)?)?,
+                    footprint: footprint(row, 5)?,
+                },
+            ))
+        })? {
+            if let Ok(place) = place(&all, sweep) {
+                all[place].total += share.footprint;
+                all[place].workers.push(share);
+            }
+        }
+        moment.commit()?;
+        Ok(all)
     }
 
     /// What a sweep burnt in all accounts.
     pub fn total(&self, sweep: SweepId) -> Result<Footprint, Error> {
-        let sql = format!("SELECT {} FROM ledger_entry WHERE sweep = ?1", sums());
-        Ok(self.all(&sql, [sweep.0], |row| footprint(row, 0))?.pop().unwrap_or_default())
+        let accounts = self.accounts(sweep)?;
+        Ok(accounts.iter().fold(Footprint::ZERO, |sum, row| sum + row.footprint))
     }
 
     /// Everything known of a sweep, as of one moment.
@@ -109,6 +160,8 @@ impl Reader {
             intensities: self.intensities(sweep)?,
             decisions: self.decisions(sweep)?,
             steps_reported: self.steps_reported(sweep)?,
+            spending: self.spending(sweep)?,
+            replications: self.replications(sweep)?,
         };
         moment.commit()?;
         Ok(Some(record))
@@ -306,6 +359,48 @@ impl Reader {
         })
     }
 
+    /// What was booked over time, in a thousand intervals at most.
+    fn spending(&self, sweep: SweepId) -> Result<Vec<SpendingRow>, Error> {
+        let sql = "SELECT max(at_ms), sum(energy_uj), sum(co2e_ng),
+                          coalesce(sum(energy_uj * intensity_g_per_kwh) / nullif(sum(energy_uj), 0), 0.0)
+                   FROM ledger_entry, (SELECT min(at_ms) AS first, (max(at_ms) - min(at_ms)) / 1000 + 1 AS width
+                                       FROM ledger_entry WHERE sweep = ?1)
+                   WHERE sweep = ?1 GROUP BY (at_ms - first) / width ORDER BY 1";
+        self.all(sql, [sweep.0], |row| {
+            Ok(SpendingRow {
+                to: Timestamp(uint(row.get(0)?)?),
+                energy: Microjoules::new(uint(row.get(1)?)?),
+                co2e: Nanograms::new(uint(row.get(2)?)?),
+                g_per_kwh: row.get(3)?,
+            })
+        })
+    }
+
+    /// Sweeps that ran trials of this one again.
+    fn replications(&self, sweep: SweepId) -> Result<Vec<Replication>, Error> {
+        let sql = format!("{SWEEP} WHERE spec ->> '$.replicates.of' = ?1 ORDER BY id");
+        let rows = self.all(&sql, [sweep.0], sweep_row)?;
+        let replication = |row: SweepRow| {
+            let original = |trial| row.spec.replicates.as_ref()?.original(trial);
+            let sql = "SELECT id, metrics FROM trial WHERE sweep = ?1 AND state = 'completed' ORDER BY id";
+            let completed = self.all(sql, [row.id.0], |row| {
+                Ok((TrialId(row.get(0)?), from_json(&row.get::<_, String>(1)?)?))
+            })?;
+            let result = |(trial, metrics): (TrialId, Metrics)| {
+                let (original, seed) = original(trial)?;
+                Some(ReplicateResult { of: original.trial, seed, metrics })
+            };
+            let accounts = self.accounts(row.id)?;
+            Ok(Replication {
+                sweep: row.id,
+                state: row.state,
+                total: accounts.iter().fold(Footprint::ZERO, |sum, one| sum + one.footprint),
+                results: completed.into_iter().filter_map(result).collect(),
+            })
+        };
+        rows.into_iter().map(replication).collect()
+    }
+
     fn steps_reported(&self, sweep: SweepId) -> Result<u64, Error> {
         let sql = "SELECT count(*) FROM step WHERE sweep = ?1";
         let count: Option<i64> = self.connection.query_row(sql, [sweep.0], |row| row.get(0)).optional()?;
@@ -328,8 +423,7 @@ impl Reader {
     }
 }
 
-const SWEEP: &str =
-    "SELECT id, spec, factors, state, submitted_at_ms, ended_at_ms, ended_because, submitted_by FROM sweep";
+const SWEEP: &str = "SELECT id, spec, factors, state, submitted_at_ms, ended_at_ms, ended_because, submitted_by, origin FROM sweep";
 
 fn sweep_row(row: &Row<'_>) -> Result<SweepRow, Error> {
     Ok(SweepRow {
@@ -341,5 +435,6 @@ fn sweep_row(row: &Row<'_>) -> Result<SweepRow, Error> {
         ended_at: row.get::<_, Option<i64>>(5)?.map(uint).transpose()?.map(Timestamp),
         ended_because: row.get(6)?,
         submitted_by: row.get(7)?,
+        origin: row.get(8)?,
     })
 }

@@ -11,10 +11,11 @@ use crate::Error;
 const APPLICATION_ID: i64 = 0x6772_616d;
 
 /// One script per version; version n is reached by running the first n. Released scripts are never edited.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_several_hosts.sql"),
     include_str!("migrations/0003_workers.sql"),
+    include_str!("migrations/0004_history.sql"),
 ];
 
 /// Brings a connection's file to the newest version.
@@ -33,6 +34,11 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Er
     }
     debug_assert!(version <= known);
     Ok(())
+}
+
+/// Does a file of this version hold all that is asked of one?
+pub(crate) fn is_newest(version: i64) -> bool {
+    usize::try_from(version) == Ok(MIGRATIONS.len())
 }
 
 /// Checks that a file is ours and not from the future; answers its version, 0 for an empty file.

@@ -107,6 +107,16 @@ pub(crate) enum By {
     User,
     /// Grid zone.
     Zone,
+    /// Project.
+    Project,
+    /// Tags, all of a sweep together.
+    Tags,
+    /// Each sweep by itself.
+    Sweep,
+    /// The machine that burnt it.
+    Host,
+    /// The models of that machine's graphics cards.
+    Gpu,
 }
 
 impl From<Form> for Format {
@@ -127,6 +137,11 @@ impl From<By> for GroupBy {
             By::Name => Self::Name,
             By::User => Self::User,
             By::Zone => Self::Zone,
+            By::Project => Self::Project,
+            By::Tags => Self::Tags,
+            By::Sweep => Self::Sweep,
+            By::Host => Self::Host,
+            By::Gpu => Self::Gpu,
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn preview(common: &Common, args: &PreviewArgs) -> anyhow::Result<Exi
     let spec = check::overruled(check::read(&args.file, common.quiet)?, &args.methods)?;
     let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)?;
     let path = database::path(common)?;
-    let past = if path.exists() { database::summaries(&Reader::open(&path)?)? } else { Vec::new() };
+    let past = if path.exists() { Reader::open(&path)?.summaries()? } else { Vec::new() };
     print(answer(&spec, &factors, &past, args.output.form.into(), terminal()))?;
     Ok(Exit::Success)
 }

@@ -13,7 +13,7 @@ use gramwise_store::Reader;
 use gramwise_wire::v1::Question;
 
 use super::{client, no_trial, report};
-use crate::args::{Cli, Command, Common, Form, Query, TrialArg};
+use crate::args::{Cli, Command, Common, Form, HistoryArgs, Query, TrialArg};
 use crate::database;
 use crate::exit::{self, Exit, Failure};
 use crate::output::{print, terminal};
@@ -146,9 +146,7 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
     let reader = Reader::open(path)?;
     let record = |sweep: &Option<String>| database::record(&reader, sweep.as_deref());
     Ok(match query {
-        Query::Ls { output } => {
-            answers::sweeps(&database::summaries(&reader)?, output.form.into(), terminal).into()
-        }
+        Query::Ls { output } => answers::sweeps(&reader.summaries()?, output.form.into(), terminal).into(),
         Query::Status { sweep, output, watch: _ } => {
             let record = record(&sweep.sweep)?;
             let text = answers::status(&record, database::now(), output.form.into(), terminal);
@@ -193,15 +191,25 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
         Query::Statement { sweep, form } => {
             answers::statement(&record(&sweep.sweep)?, (*form).into(), env!("CARGO_PKG_VERSION")).into()
         }
-        Query::History { group_by, since, until, name, user, zone, output } => {
-            let only = [(GroupBy::Name, name), (GroupBy::User, user), (GroupBy::Zone, zone)];
+        Query::History(args) => {
+            let HistoryArgs { group_by, since, until, output, .. } = &**args;
+            let only = [
+                (GroupBy::Sweep, &args.sweep),
+                (GroupBy::Name, &args.name),
+                (GroupBy::Project, &args.project),
+                (GroupBy::Tags, &args.tag),
+                (GroupBy::User, &args.user),
+                (GroupBy::Zone, &args.zone),
+                (GroupBy::Host, &args.host),
+                (GroupBy::Gpu, &args.gpu),
+            ];
             let query = HistoryQuery {
                 group_by: group_by.iter().copied().map(Into::into).collect(),
                 since: since.map(|days| days.begins),
                 until: until.map(|days| days.ends),
                 only: only.into_iter().filter_map(|(by, word)| Some((by, word.clone()?))).collect(),
             };
-            answers::history(&database::summaries(&reader)?, &query, output.form.into(), terminal).into()
+            answers::history(&reader.summaries()?, &query, output.form.into(), terminal).into()
         }
     })
 }

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{check, doctor, grid, report, runtime};
-use crate::args::{Common, RunArgs};
+use crate::args::{Common, RunArgs, RunHere};
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::output::{print, say, terminal};
@@ -28,6 +28,11 @@ use crate::progress::Progress;
 /// Runs a sweep to its end, or until Ctrl-C; then the same command resumes it.
 pub(super) fn run(common: &Common, args: &RunArgs) -> anyhow::Result<Exit> {
     let spec = check::overruled(check::read(&args.file, common.quiet)?, &args.methods)?;
+    here(common, &args.here, spec)
+}
+
+/// Runs a sweep on this machine.
+pub(super) fn here(common: &Common, args: &RunHere, spec: SweepSpec) -> anyhow::Result<Exit> {
     let spec = grid::overruled(spec, &args.carbon)?;
     let factors = CarbonFactors::yearly(spec.carbon.zone.as_deref(), spec.carbon.pue)?;
     let meter = HostMeter::probe(&doctor::options(&args.devices))?;
@@ -54,7 +59,7 @@ fn enough_devices(spec: &SweepSpec, meter: &HostMeter) -> anyhow::Result<()> {
 /// What one run needs.
 struct Work<'a> {
     common: &'a Common,
-    args: &'a RunArgs,
+    args: &'a RunHere,
     spec: SweepSpec,
     factors: CarbonFactors,
     path: &'a Path,

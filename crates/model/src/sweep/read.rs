@@ -11,6 +11,7 @@ mod settings;
 mod units;
 
 use fields::{Field, Fields};
+pub use units::co2e_of;
 
 use crate::document::{Findings, compose};
 use crate::{Problems, Sampler, SweepSpec};
@@ -38,8 +39,9 @@ const KEYS: &[&str] = &[
     "warm_start",
     "seed",
     "priority",
-    "description",
     "project",
+    "tags",
+    "description",
     "entity",
 ];
 
@@ -92,6 +94,9 @@ fn file(findings: &mut Findings<'_>, root: &Field<'_>) -> Option<SweepSpec> {
         warm_start: warm_start(findings, &file),
         seed,
         priority,
+        project: file.get("project").and_then(|field| field.text(findings)),
+        tags: tags(findings, &file),
+        replicates: None,
     })
 }
 
@@ -102,16 +107,34 @@ fn method(findings: &mut Findings<'_>, file: &Fields<'_>) -> Option<Sampler> {
 
 /// Earlier sweeps, by name or number: one, or a list.
 fn warm_start(findings: &mut Findings<'_>, file: &Fields<'_>) -> Vec<String> {
-    let Some(field) = file.get("warm_start") else { return Vec::new() };
     let hint = "such as `warm_start: digits`, or several: `warm_start: [digits, 12]`";
-    let sweeps = if field.is_list() { field.list(findings, hint).unwrap_or_default() } else { vec![field] };
-    let name = |sweep: &Field<'_>| sweep.name(findings, "the name or number of a sweep", hint);
-    sweeps.iter().filter_map(name).collect()
+    names(findings, file, "warm_start", ("the name or number of a sweep", hint))
+}
+
+/// Words to find the sweep by: one, or a list.
+fn tags(findings: &mut Findings<'_>, file: &Fields<'_>) -> Vec<String> {
+    let hint = "such as `tags: thesis`, or several: `tags: [thesis, ablation]`";
+    let mut tags = names(findings, file, "tags", ("a word", hint));
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+/// One name, or a list of names.
+fn names(
+    findings: &mut Findings<'_>,
+    file: &Fields<'_>,
+    key: &str,
+    (expected, hint): (&str, &str),
+) -> Vec<String> {
+    let Some(field) = file.get(key) else { return Vec::new() };
+    let listed = if field.is_list() { field.list(findings, hint).unwrap_or_default() } else { vec![field] };
+    listed.iter().filter_map(|one| one.name(findings, expected, hint)).collect()
 }
 
 /// W&B's keys that change nothing here.
 fn ignored(findings: &mut Findings<'_>, file: &Fields<'_>) {
-    for field in ["description", "project", "entity"].iter().filter_map(|key| file.get(key)) {
+    for field in ["description", "entity"].iter().filter_map(|key| file.get(key)) {
         settings::not_yet(findings, &field);
     }
 }

@@ -1,6 +1,7 @@
 //! Groups of a history sum to its total, whatever it is grouped by.
 
-use gramwise_report::{Format, GroupBy, HistoryQuery, SweepSummary, history};
+use gramwise_model::rows::SweepSummary;
+use gramwise_report::{Format, GroupBy, HistoryQuery, history};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use gramwise_carbon::{CarbonFactors, Component, Energy, Footprint, Microjoules, Provenance, Pue};
+use gramwise_carbon::{CarbonFactors, Component, Energy, Footprint, Microjoules, Nanograms, Provenance, Pue};
 use gramwise_model::rows::{
-    Account, AccountRow, AttemptRow, DecisionRow, HostRow, IntensityRow, Outcome, StepRow, SweepRecord,
-    SweepRow, SweepState, TrialRow, TrialState, Verdict,
+    Account, AccountRow, AttemptRow, DecisionRow, HostRow, IntensityRow, Outcome, SpendingRow, StepRow,
+    SweepRecord, SweepRow, SweepState, SweepSummary, TrialRow, TrialState, Verdict, WorkerShare,
 };
 use gramwise_model::work::Card;
 use gramwise_model::{
     Because, Comparison, Config, GainEstimate, Guard, Metric, Metrics, SweepId, SweepSpec, Timestamp,
     TrialId, Value, WorkerId,
 };
-use gramwise_report::{SweepSummary, Terminal};
+use gramwise_report::Terminal;
 use serde_json::json;
 
 /// 2026-03-01 14:02 UTC.
@@ -238,6 +238,7 @@ pub(crate) fn record() -> SweepRecord {
             ended_at: Some(Timestamp(START.0 + 723_000)),
             ended_because: Some("nothing left is worth its carbon".to_owned()),
             submitted_by: "ada@gpu01".to_owned(),
+            origin: None,
         },
         attempts: attempts(&trials),
         trials,
@@ -264,7 +265,20 @@ pub(crate) fn record() -> SweepRecord {
         }],
         decisions: decisions(),
         steps_reported: 167,
+        spending: spending(),
+        replications: Vec::new(),
     }
+}
+
+/// Ten minutes in which the grid became cleaner.
+fn spending() -> Vec<SpendingRow> {
+    let row = |minute: u64| SpendingRow {
+        to: Timestamp(START.0 + minute * 72_300),
+        energy: Microjoules::new(9_000_000),
+        co2e: Nanograms::new(1_400_000 - minute * 50_000),
+        g_per_kwh: 480.0 - 20.0 * minute as f64,
+    };
+    (1..=10).map(row).collect()
 }
 
 /// A sweep that has only been submitted.
@@ -278,6 +292,7 @@ pub(crate) fn empty() -> SweepRecord {
     record.hosts.clear();
     record.decisions.clear();
     record.steps_reported = 0;
+    record.spending.clear();
     record
 }
 
@@ -302,7 +317,14 @@ pub(crate) fn summaries() -> Vec<SweepSummary> {
         by.clone_into(&mut sweep.submitted_by);
         sweep.submitted_at = Timestamp(START.0 + days * 86_400_000);
         let trials = BTreeMap::from([(TrialState::Completed, 5), (TrialState::Pruned, u64::from(id))]);
-        SweepSummary { sweep, trials, total }
+        let share = WorkerShare {
+            worker: WorkerId(format!("{by}-{id}")),
+            host: by.split('@').next_back().unwrap().to_owned(),
+            gpus: vec![Card { uuid: format!("GPU-{id}"), model: "NVIDIA A100-SXM4-40GB".to_owned() }],
+            trials: 5,
+            footprint: total,
+        };
+        SweepSummary { sweep, trials, total, workers: vec![share] }
     };
     vec![
         summary(1, "digits", "ada@gpu01", 0, burnt(7_200_000_000, 300_000_001, 0)),

@@ -122,7 +122,11 @@ fn waiting(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Option<
     let trial = ready.next()?.clone();
     let Some(last) = trial.attempts.last() else {
         // Nobody predicts anything of it: it is looked at from the first rung on, as all are.
-        let because = Because::Enqueued { by: trial.enqueued_by.clone().unwrap_or_default() };
+        let replicates = sweep.spec.replicates.as_ref();
+        let because = match replicates.and_then(|replicates| replicates.original(trial.id)) {
+            Some((original, seed)) => Because::Replicates { of: original.trial, seed },
+            None => Because::Enqueued { by: trial.enqueued_by.clone().unwrap_or_default() },
+        };
         return Some(Choice { trial, launch: Some(Launch::unpriced(0, false)), because, before: Vec::new() });
     };
     let ended = last.outcome.as_ref().map_or_else(String::new, super::describe);

@@ -72,6 +72,17 @@ pub(super) fn time_of_day(findings: &mut Findings<'_>, field: &Field<'_>) -> Opt
     minutes
 }
 
+/// A mass of `CO2e` as sweep files write it, such as `200 g`; above zero. `Err` says what was expected.
+pub fn co2e_of(text: &str) -> Result<GramsCo2e, String> {
+    let factor = |unit: &str| MASS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| factor);
+    let total = parts(text).and_then(|parts| {
+        let amounts = parts.iter().map(|(number, unit)| Some(number * factor(unit)?));
+        amounts.sum::<Option<f64>>()
+    });
+    let total = total.filter(|total| *total > 0.0 && total.is_finite()).map(GramsCo2e::new);
+    total.ok_or_else(|| format!("expected a mass with its unit such as 200 g, found `{text}`"))
+}
+
 /// A sum of amounts, in the base unit, above zero.
 fn amount(
     findings: &mut Findings<'_>,
@@ -164,6 +175,8 @@ mod tests {
 
     #[test]
     fn a_missing_or_unknown_unit_is_named() {
+        assert_eq!(co2e_of("1 kg 500g"), Ok(GramsCo2e::new(1500.0)));
+        assert!(["200", "0 g", "-1 g", "g", "1 kWh", ""].iter().all(|text| co2e_of(text).is_err()));
         assert!(read("200", mass).unwrap_err().contains("write `200 g`"));
         assert!(read("2 kwh", energy).unwrap_err().contains("did you mean `kWh`?"));
         assert!(read("2 hours", energy).unwrap_err().contains("unknown unit: `hours`"));
