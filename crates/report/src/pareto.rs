@@ -10,13 +10,17 @@ struct Candidate<'a> {
 
 /// The best trial by the primary objective; of equals the one that burnt less, then the earlier one.
 pub(crate) fn best(record: &SweepRecord) -> Option<&TrialRow> {
-    candidates(record)
-        .into_iter()
-        .min_by(|a, b| {
-            let primary = a.costs[0].total_cmp(&b.costs[0]);
-            primary.then_with(|| (a.trial.booked.co2e, a.trial.id).cmp(&(b.trial.booked.co2e, b.trial.id)))
-        })
-        .map(|candidate| candidate.trial)
+    ranked(record).into_iter().next()
+}
+
+/// The trials that may be called best, in that order.
+pub(crate) fn ranked(record: &SweepRecord) -> Vec<&TrialRow> {
+    let mut all = candidates(record);
+    all.sort_by(|a, b| {
+        let primary = a.costs[0].total_cmp(&b.costs[0]);
+        primary.then_with(|| (a.trial.booked.co2e, a.trial.id).cmp(&(b.trial.booked.co2e, b.trial.id)))
+    });
+    all.into_iter().map(|candidate| candidate.trial).collect()
 }
 
 /// The trials that no other beats in every objective, by the primary one. Equal trials are all kept.

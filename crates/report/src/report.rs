@@ -9,11 +9,13 @@ use serde::Serialize;
 
 use crate::accounts::{Accounts, ByComponent, ByProvenance, total};
 use crate::counts::{AttemptCounts, TrialCounts};
+use crate::gains::{Gains, gains};
 use crate::grid::{self, Grid};
 use crate::hardware::{Hardware, hardware};
 use crate::json::{self, SCHEMA};
 use crate::pareto;
 use crate::pruning::{Pruning, pruning};
+use crate::ties::{Ties, ties};
 
 /// The answer to "what did it cost, and was it worth it". Its serialized form is an interface: keys are added,
 /// never changed; what is not known is `null`.
@@ -74,8 +76,10 @@ pub struct Report {
     pub best: Option<TrialSummary>,
     /// The trials that none beats in every objective, by the primary one.
     pub front: Vec<TrialSummary>,
-    /// Trials not told apart from the best: not computed yet.
-    pub ties: Option<Vec<TrialId>>,
+    /// The trials that cannot be told from the best; `null` while none may be called best.
+    pub ties: Option<Ties>,
+    /// What each improvement cost.
+    pub gains: Gains,
     /// What pruning saved.
     pub pruning: Pruning,
     /// Grid intensities applied.
@@ -134,6 +138,7 @@ pub fn report(record: &SweepRecord) -> Report {
     let grams = total.co2e.grams().get();
     let spread = Spread::with_grid(&total.energy, &sweep.factors, grid::spread(record));
     let bounds = Interval::around(grams, spread);
+    let ties = ties(record);
     let hardware = sweep.spec.carbon.embodied.then(|| hardware(record)).flatten();
     Report {
         schema: SCHEMA,
@@ -165,7 +170,8 @@ pub fn report(record: &SweepRecord) -> Report {
         objectives: sweep.spec.objectives.clone(),
         best: pareto::best(record).map(TrialSummary::of),
         front: pareto::front(record).into_iter().map(TrialSummary::of).collect(),
-        ties: None,
+        gains: gains(record, ties.as_ref()),
+        ties,
         pruning: pruning(record),
         grid: grid::grids(record),
         pue: sweep.factors.pue.get(),

@@ -9,11 +9,12 @@ use gramwise_model::rows::{Account, SweepRecord, TrialRow};
 use crate::output::Screen;
 use crate::units::{duration, energy, grams, number, share};
 use crate::{
-    Align, ByComponent, ByProvenance, Hardware, Report, Terminal, calendar, grid, pareto, table, words,
+    Align, ByComponent, ByProvenance, Comparison, Hardware, Report, Terminal, calendar, grid, pareto, table,
+    words,
 };
 
 /// So many rows of the front, so that all stays on one screen.
-const FRONT_ROWS: usize = 8;
+const FRONT_ROWS: usize = 5;
 
 /// The report for people: what the sweep found, what it cost and who was charged, and how well that is known.
 /// `report` must be the answer for `record`.
@@ -22,11 +23,13 @@ pub fn report_text(report: &Report, record: &SweepRecord, terminal: Terminal) ->
     screen.title(&title(report));
     ending(&mut screen, report);
     found(&mut screen, report, record);
+    tied(&mut screen, report);
     front(&mut screen, record, terminal);
     cost(&mut screen, report);
     grid::say(&mut screen, &report.grid, "carbon: {zone: FR}");
     pue(&mut screen, report.pue, report.pue_stated);
     pruning(&mut screen, report);
+    worth(&mut screen, report);
     screen.blank();
     screen.block(&accounts(report, terminal));
     screen.finish()
@@ -106,6 +109,97 @@ pub(crate) fn best_line(best: &TrialRow, record: &SweepRecord) -> String {
         words::metrics(&best.metrics, &record.sweep.spec),
         best.step
     )
+}
+
+/// So many of the ties are named.
+const TIES: usize = 8;
+
+/// Which trials cannot be told from the best, and the greenest of them.
+fn tied(screen: &mut Screen, report: &Report) {
+    let (Some(ties), Some(best)) = (&report.ties, &report.best) else { return };
+    let mass = |value: f64| grams(GramsCo2e::new(value));
+    let margin = if ties.margin > 0.0 {
+        format!("; less than {} does not matter", number(ties.margin))
+    } else {
+        String::new()
+    };
+    let by = ties.by.words();
+    let found = match ties.trials.as_slice() {
+        [only] => format!("none: trial {only} is better than the {} others beyond chance", ties.of - 1),
+        many => {
+            let named: Vec<String> = many.iter().take(TIES).map(ToString::to_string).collect();
+            let more = many.len().saturating_sub(TIES);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{} of {}: {}{more} cannot be told from the best", many.len(), ties.of, named.join(", "))
+        }
+    };
+    screen.say("ties", &format!("{found} (by {by}{margin})"));
+    if let (Some(greenest), Some(co2e), true) = (ties.greenest, ties.greenest_co2e_g, ties.trials.len() > 1) {
+        screen.more(&if greenest == best.trial {
+            format!("the greenest of them: trial {greenest}, the best itself ({})", mass(co2e))
+        } else {
+            let best = format!("trial {}: {}", best.trial, mass(best.co2e_g));
+            format!("the greenest of them: trial {greenest}, {} ({best})", mass(co2e))
+        });
+    }
+    for one in &ties.replicated_by {
+        let (sweep, runs) = (one.sweep, words::counted(one.results, "run"));
+        screen.more(&format!(
+            "sweep {sweep} ran them again: {runs}, {}, not in these figures",
+            mass(one.co2e_g)
+        ));
+    }
+    if let Some(warning) = &ties.warning {
+        screen.more(&format!("warning: {warning}"));
+    }
+    if ties.by == Comparison::Model && ties.trials.len() > 1 {
+        screen
+            .hint(&format!("`gramwise replicate {}` runs the best again, to tell them apart", report.sweep));
+    }
+}
+
+/// What the grams bought at last.
+fn worth(screen: &mut Screen, report: &Report) {
+    let gains = &report.gains;
+    let mass = |value: f64| grams(GramsCo2e::new(value));
+    let unit = report.objectives.first().map_or("", |primary| primary.name.as_str());
+    let rate = |per_kg: Option<f64>| per_kg.map_or("-".to_owned(), number);
+    let part = |grams: f64| share(grams, report.co2e_g);
+    let mut lines = Vec::new();
+    if let Some(last) = &gains.last_beyond_chance {
+        let (from, to, gain, price) = (last.from, last.to, number(last.gain), mass(last.price_g));
+        let rate = rate(last.gain_per_kg);
+        lines.push(format!(
+            "the last gain beyond chance, from trial {from} to {to}: {unit} by {gain} for {price} ({rate} per kg)"
+        ));
+    }
+    if let Some(first) = gains.first_tied.filter(|_| gains.improvements.len() > 1) {
+        let (trial, after) = (first.trial, first.after_g);
+        lines.push(format!(
+            "{} ({}) were emitted after trial {trial}, the first that cannot be told from the best",
+            mass(after),
+            part(after)
+        ));
+    }
+    if let Some(last) = &gains.last_trials {
+        let (trials, gain, co2e) = (last.trials, number(last.gain), mass(last.co2e_g));
+        let rate = rate(last.gain_per_kg);
+        lines.push(format!("the last {trials} trials: {unit} by {gain} for {co2e} ({rate} per kg)"));
+    }
+    if let Some(point) = &gains.diminishing {
+        let (trial, spent, from) = (point.trial, mass(point.spent_g), &point.threshold_from);
+        let price = number(point.threshold_per_kg);
+        lines.push(format!(
+            "returns diminish after trial {trial}, at {spent} ({}): then {unit} by {} in all, below {price} per kg ({from})",
+            share(point.share, 1.0),
+            number(point.gain_after)
+        ));
+    }
+    let mut label = "worth it";
+    for line in lines {
+        screen.say(label, &line);
+        label = "";
+    }
 }
 
 fn front(screen: &mut Screen, record: &SweepRecord, terminal: Terminal) {

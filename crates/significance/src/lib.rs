@@ -9,4 +9,4 @@ mod ties;
 
 pub use corrections::holm;
 pub use tests_of_two::{Difference, paired_t, signed_rank, welch_t};
-pub use ties::{Arm, Ties, ties};
+pub use ties::{Arm, By, Ties, ties};

@@ -13,10 +13,12 @@
 //! Kronecker Structure"; the extra terms are ours.
 
 mod fit;
+mod means;
 use serde::{Deserialize, Serialize};
 
 use crate::factor::{Factor, WIDTH, cholesky, dot};
 pub use fit::fit;
+pub use means::Means;
 
 /// The most rungs of a curve.
 pub const MAX_RUNGS: usize = WIDTH;

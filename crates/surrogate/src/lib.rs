@@ -7,6 +7,7 @@ mod curve_process;
 mod ehvi;
 mod factor;
 mod hypervolume;
+mod importance;
 mod lbfgs;
 mod loglinear;
 mod normal;
@@ -16,9 +17,10 @@ mod staged;
 mod tpe;
 mod warp;
 
-pub use curve_process::{Axis, CurveProcess, Forecast, MAX_RUNGS, Observation, Parameters, fit};
+pub use curve_process::{Axis, CurveProcess, Forecast, MAX_RUNGS, Means, Observation, Parameters, fit};
 pub use ehvi::{Profile, Region};
 pub use hypervolume::{hypervolume, hypervolume_gain};
+pub use importance::importance;
 pub use loglinear::{LogLinear, LogRow};
 pub use normal::{
     expected_improvement, log_expected_improvement, normal_cdf, normal_density, normal_quantile, student_cdf,

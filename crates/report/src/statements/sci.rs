@@ -4,9 +4,11 @@
 use std::fmt::Write;
 
 use gramwise_carbon::{GramsCo2e, Joules};
-use gramwise_model::rows::{SweepRecord, TrialRow, TrialState};
+use gramwise_model::rows::{SweepRecord, TrialRow};
 use gramwise_model::{Metric, Objective};
 
+use crate::gains::ended_at;
+use crate::pareto;
 use crate::report::report;
 use crate::units::{grams, number};
 
@@ -59,18 +61,13 @@ pub(super) fn intensity(record: &SweepRecord) -> String {
 /// A trial, and its value of an objective.
 type Reached<'a> = (&'a TrialRow, f64);
 
-/// The first trial that completed and the best, each with its value, where the best is better.
+/// The first trial that completed and kept the constraints, and the best of those, each with its value, where the best is better.
 fn gained<'a>(record: &'a SweepRecord, objective: &Objective) -> Option<(Reached<'a>, Reached<'a>)> {
     let value = |trial: &'a TrialRow| {
         Some((trial, trial.metrics.get(&objective.name).copied().and_then(Metric::finite)?))
     };
-    let completed = record.trials.iter().filter(|trial| trial.state == TrialState::Completed);
-    let known: Vec<(&TrialRow, f64)> = completed.filter_map(value).collect();
-    let end = |trial: &TrialRow| {
-        let attempts = record.attempts.iter().filter(|attempt| attempt.trial == trial.id);
-        attempts.filter_map(|attempt| attempt.ended_at).max()
-    };
-    let first = known.iter().min_by_key(|(trial, _)| (end(trial), trial.id))?;
+    let known: Vec<(&TrialRow, f64)> = pareto::ranked(record).into_iter().filter_map(value).collect();
+    let first = known.iter().min_by_key(|(trial, _)| (ended_at(record, trial.id), trial.id))?;
     let cost = |value: f64| objective.cost(value);
     let best = known.iter().min_by(|a, b| cost(a.1).total_cmp(&cost(b.1)))?;
     (cost(best.1) < cost(first.1)).then_some((*first, *best))

@@ -1,5 +1,6 @@
 //! Groups of a history sum to its total, whatever it is grouped by.
 
+use gramwise_model::SweepId;
 use gramwise_model::rows::SweepSummary;
 use gramwise_report::{Format, GroupBy, HistoryQuery, history};
 use proptest::prelude::*;
@@ -45,18 +46,34 @@ fn a_user_is_one_person_on_all_hosts() {
     assert_eq!(answer["total"]["trials"], 4 * 5 + 1 + 2 + 3 + 4);
 }
 
+const ALL: [GroupBy; 9] = [
+    GroupBy::Month,
+    GroupBy::Name,
+    GroupBy::User,
+    GroupBy::Zone,
+    GroupBy::Project,
+    GroupBy::Tags,
+    GroupBy::Sweep,
+    GroupBy::Host,
+    GroupBy::Gpu,
+];
+
 proptest! {
     #[test]
     fn groups_sum_to_the_total(
         amounts in prop::collection::vec((0u64..1 << 52, 0usize..4, 0u64..3), 0..12),
-        by in prop::sample::subsequence(vec![GroupBy::Month, GroupBy::Name, GroupBy::User, GroupBy::Zone], 1..=4),
+        by in prop::sample::subsequence(ALL.to_vec(), 1..=4),
     ) {
-        let rows: Vec<SweepSummary> = amounts
-            .iter()
-            .map(|(amount, like, months)| {
+        let rows: Vec<SweepSummary> = (1..)
+            .zip(&amounts)
+            .map(|(id, (amount, like, months))| {
                 let mut row = summaries().swap_remove(*like);
+                row.sweep.id = SweepId(id);
                 row.sweep.submitted_at.0 += months * 31 * 86_400_000;
                 row.total = burnt(*amount, 1, 0);
+                row.workers[0].footprint = row.total;
+                row.workers[0].trials = row.trials.values().sum();
+                row.sweep.spec.project = (amount % 2 == 0).then(|| "thesis".to_owned());
                 row
             })
             .collect();

@@ -9,3 +9,4 @@ mod sample;
 mod statements;
 mod sums;
 mod widths;
+mod worth;

@@ -39,7 +39,7 @@ pub use ask_tell::{AskTell, Doomed};
 use calibration::Calibration;
 pub use earlier::EarlierTrial;
 use emissions::{Burnt, Emissions};
-use encoding::Encoding;
+pub(crate) use encoding::Encoding;
 pub use knobs::Knobs;
 pub use model::FitTask;
 use model::{Model, by_best, fit_task};
