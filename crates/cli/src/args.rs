@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use cluster::{EnqueueArgs, ServeArgs, SweepNumber, TokenCommand, WorkerArgs};
-pub(crate) use values::{By, Days, Form, IdleArg, PrunerArg, RoleArg, SamplerArg, StatementArg};
+pub(crate) use values::{By, Days, Form, IdleArg, PrunerArg, ReportForm, RoleArg, SamplerArg, StatementArg};
 
 /// A hyperparameter search that counts its carbon.
 #[derive(Debug, Parser)]
@@ -194,12 +194,13 @@ pub(crate) enum Query {
         #[arg(long, hide = true, default_value_t = 0, value_name = "BYTES")]
         skip: u64,
     },
-    /// What the search cost, and what it found.
+    /// What the search cost, what it found, and whether that was worth it.
     Report {
         #[command(flatten)]
         sweep: SweepArg,
-        #[command(flatten)]
-        output: Output,
+        /// The form of what is printed.
+        #[arg(short = 'o', long = "output", value_enum, default_value_t = ReportForm::Table, value_name = "FORM")]
+        form: ReportForm,
     },
     /// What a sweep cost, in the form that a paper, a model card or another tool asks for.
     Statement {

@@ -12,6 +12,7 @@ use crate::counts::{AttemptCounts, TrialCounts};
 use crate::gains::{Gains, gains};
 use crate::grid::{self, Grid};
 use crate::hardware::{Hardware, hardware};
+use crate::importance::{Importance, Trade, importance, trades};
 use crate::json::{self, SCHEMA};
 use crate::pareto;
 use crate::pruning::{Pruning, pruning};
@@ -80,6 +81,10 @@ pub struct Report {
     pub ties: Option<Ties>,
     /// What each improvement cost.
     pub gains: Gains,
+    /// Which hyperparameters matter; `null` for too few trials.
+    pub importance: Option<Importance>,
+    /// What changes from each trial of the front to the next.
+    pub trades: Vec<Trade>,
     /// What pruning saved.
     pub pruning: Pruning,
     /// Grid intensities applied.
@@ -172,6 +177,8 @@ pub fn report(record: &SweepRecord) -> Report {
         front: pareto::front(record).into_iter().map(TrialSummary::of).collect(),
         gains: gains(record, ties.as_ref()),
         ties,
+        importance: importance(record),
+        trades: trades(record),
         pruning: pruning(record),
         grid: grid::grids(record),
         pue: sweep.factors.pue.get(),

@@ -8,8 +8,9 @@ use gramwise_model::{Because, CO2E, TrialId};
 use serde::Serialize;
 
 use crate::json::{self, Plain};
+use crate::sheet::Sheet;
 use crate::units::grams;
-use crate::{Align, ByComponent, Format, Terminal, csv, hardware, table, words};
+use crate::{Align, ByComponent, Format, Terminal, csv, hardware, words};
 
 /// All trials of a sweep by number: one row each, one JSON object each, or their bare numbers.
 pub fn trials(record: &SweepRecord, format: Format, terminal: Terminal) -> String {
@@ -20,7 +21,7 @@ pub fn trials(record: &SweepRecord, format: Format, terminal: Terminal) -> Strin
 /// Some trials of a sweep in the order given.
 pub(crate) fn list(record: &SweepRecord, rows: &[&TrialRow], format: Format, terminal: Terminal) -> String {
     match format {
-        Format::Table => as_table(record, rows, terminal),
+        Format::Table => sheet(record, rows).laid_out(terminal),
         Format::Json => {
             let hardware = hardware::by_trial(record);
             json::document(&rows.iter().map(|row| TrialJson::of(row, &hardware)).collect::<Vec<_>>())
@@ -82,7 +83,8 @@ fn reported_objectives(record: &SweepRecord) -> Vec<&str> {
     names.filter(|name| *name != CO2E).collect()
 }
 
-fn as_table(record: &SweepRecord, rows: &[&TrialRow], terminal: Terminal) -> String {
+/// For people: what is metered, the objectives, and the hyperparameters.
+pub(crate) fn sheet(record: &SweepRecord, rows: &[&TrialRow]) -> Sheet {
     let objectives = reported_objectives(record);
     let parameters = names(rows, |row| row.config.keys().collect());
     let mut header = vec!["trial", "state"];
@@ -110,7 +112,7 @@ fn as_table(record: &SweepRecord, rows: &[&TrialRow], terminal: Terminal) -> Str
         cells.extend([row.attempts.to_string(), quality]);
         cells
     });
-    table(&header, cells.collect(), &alignment, terminal)
+    Sheet::new(&header, cells.collect(), &alignment)
 }
 
 fn as_csv(rows: &[&TrialRow]) -> String {

@@ -22,6 +22,11 @@ pub fn grams(mass: GramsCo2e) -> String {
     with_unit(mass.get(), &MASS, "g")
 }
 
+/// The unit that masses up to this many grams are shown in: its size in grams, and its name.
+pub(crate) fn mass_unit(most: f64) -> (f64, &'static str) {
+    MASS.iter().rev().copied().find(|(size, _)| most >= *size).unwrap_or(MASS[0])
+}
+
 /// A number without a unit: up to four significant digits, thousands apart, `2 350`, `0.0183`, `2.1e-9`.
 /// Infinities are `∞`, what is not a number is `unknown`.
 pub fn number(value: f64) -> String {

@@ -171,17 +171,14 @@ impl Reader {
     pub fn steps(&self, sweep: SweepId, trial: TrialId) -> Result<Vec<StepRow>, Error> {
         let sql = "SELECT attempt, step, metrics, at_ms, energy_uj, co2e_ng
                    FROM step WHERE sweep = ?1 AND trial = ?2 ORDER BY attempt, step";
-        self.all(sql, (sweep.0, trial.0), |row| {
-            Ok(StepRow {
-                trial,
-                attempt: row.get(0)?,
-                step: uint(row.get(1)?)?,
-                metrics: from_json(&row.get::<_, String>(2)?)?,
-                at: Timestamp(uint(row.get(3)?)?),
-                energy: Microjoules::new(uint(row.get(4)?)?),
-                co2e: Nanograms::new(uint(row.get(5)?)?),
-            })
-        })
+        self.all(sql, (sweep.0, trial.0), |row| step_row(row, trial))
+    }
+
+    /// The steps of all trials of a sweep, by trial, attempt and step.
+    pub fn all_steps(&self, sweep: SweepId) -> Result<Vec<StepRow>, Error> {
+        let sql = "SELECT attempt, step, metrics, at_ms, energy_uj, co2e_ng, trial
+                   FROM step WHERE sweep = ?1 ORDER BY trial, attempt, step";
+        self.all(sql, [sweep.0], |row| step_row(row, TrialId(row.get(6)?)))
     }
 
     /// Everything that was booked, in order. What was moved to another account since is in that one.
@@ -424,6 +421,18 @@ impl Reader {
 }
 
 const SWEEP: &str = "SELECT id, spec, factors, state, submitted_at_ms, ended_at_ms, ended_because, submitted_by, origin FROM sweep";
+
+fn step_row(row: &Row<'_>, trial: TrialId) -> Result<StepRow, Error> {
+    Ok(StepRow {
+        trial,
+        attempt: row.get(0)?,
+        step: uint(row.get(1)?)?,
+        metrics: from_json(&row.get::<_, String>(2)?)?,
+        at: Timestamp(uint(row.get(3)?)?),
+        energy: Microjoules::new(uint(row.get(4)?)?),
+        co2e: Nanograms::new(uint(row.get(5)?)?),
+    })
+}
 
 fn sweep_row(row: &Row<'_>) -> Result<SweepRow, Error> {
     Ok(SweepRow {

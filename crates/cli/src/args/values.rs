@@ -96,6 +96,25 @@ pub(crate) enum Form {
     Value,
 }
 
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportForm {
+    /// For people, on one screen.
+    Table,
+    /// For programs; stable.
+    Json,
+    /// For spreadsheets.
+    Csv,
+    /// The grams alone.
+    Value,
+    /// One page with plots that needs nothing else: `-o html > report.html`.
+    Html,
+    /// For notes and issues.
+    Markdown,
+    /// Tables for a paper.
+    Latex,
+}
+
 /// [`GroupBy`] on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
@@ -120,6 +139,17 @@ pub(crate) enum By {
 }
 
 impl From<Form> for Format {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Table => Self::Table,
+            Form::Json => Self::Json,
+            Form::Csv => Self::Csv,
+            Form::Value => Self::Value,
+        }
+    }
+}
+
+impl From<Form> for ReportForm {
     fn from(form: Form) -> Self {
         match form {
             Form::Table => Self::Table,

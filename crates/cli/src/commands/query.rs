@@ -185,8 +185,9 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
         Query::Logs { trial, attempt, stderr, skip, follow: _ } => {
             logs(path, &record(&trial.sweep)?, (trial, *attempt), *stderr, *skip)?
         }
-        Query::Report { sweep, output } => {
-            report::rendered(&record(&sweep.sweep)?, output.form, terminal)?.into()
+        Query::Report { sweep, form } => {
+            let record = record(&sweep.sweep)?;
+            report::rendered(&reader, &record, *form, terminal)?.into()
         }
         Query::Statement { sweep, form } => {
             answers::statement(&record(&sweep.sweep)?, (*form).into(), env!("CARGO_PKG_VERSION")).into()

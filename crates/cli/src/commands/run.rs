@@ -122,7 +122,8 @@ impl Work<'_> {
         progress.stop().await;
         watching.abort();
         coordinator.stop().await?;
-        let record = Reader::open(self.path)?.record(sweep)?.context("the sweep is not in its database")?;
+        let reader = Reader::open(self.path)?;
+        let record = reader.record(sweep)?.context("the sweep is not in its database")?;
         if let Err(error) = worked {
             return Err(Failure::error(failed_as(&error), format!("{error}")));
         }
@@ -136,7 +137,7 @@ impl Work<'_> {
             );
             return Ok(Exit::Interrupted);
         }
-        print(report::rendered(&record, self.args.output.form, terminal())?)?;
+        print(report::rendered(&reader, &record, self.args.output.form.into(), terminal())?)?;
         Ok(verdict(&record))
     }
 

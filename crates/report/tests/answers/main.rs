@@ -5,6 +5,7 @@
 mod explained;
 mod formats;
 mod history;
+mod page;
 mod sample;
 mod statements;
 mod sums;
