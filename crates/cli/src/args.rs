@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use cluster::{EnqueueArgs, ServeArgs, SweepNumber, TokenCommand, WorkerArgs};
-pub(crate) use values::{By, Days, Form, IdleArg, PrunerArg, ReportForm, RoleArg, SamplerArg, StatementArg};
+pub(crate) use values::{
+    By, Days, Form, GoalArg, IdleArg, ListForm, PrunerArg, ReportForm, RoleArg, SamplerArg, StatementArg,
+};
 
 /// A hyperparameter search that counts its carbon.
 #[derive(Debug, Parser)]
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     /// Run the best trials of a sweep again, with several seeds each: then its report says which of them differ. On this machine, or
     /// by the coordinator that `--coordinator` names.
     Replicate(Box<ReplicateArgs>),
+    /// Rank entries of a competition: those that cannot be told apart are one group, and inside a group fewer grams are better.
+    Leaderboard(Box<LeaderboardArgs>),
     /// Take over the sweeps of other databases, so that one history covers all. What is known already is not counted twice.
     Import {
         /// Databases of other coordinators; copies will do.
@@ -130,7 +134,7 @@ pub(crate) enum Query {
     /// List the sweeps of the database.
     Ls {
         #[command(flatten)]
-        output: Output,
+        output: ListOutput,
     },
     /// Where a sweep is: trials by state, budget, best so far.
     Status {
@@ -147,7 +151,7 @@ pub(crate) enum Query {
         #[command(flatten)]
         sweep: SweepArg,
         #[command(flatten)]
-        output: Output,
+        output: ListOutput,
     },
     /// Show one trial: configuration, attempts, steps, footprint.
     Show {
@@ -168,7 +172,7 @@ pub(crate) enum Query {
         #[command(flatten)]
         sweep: SweepArg,
         #[command(flatten)]
-        output: Output,
+        output: ListOutput,
     },
     /// Why a trial was continued, paused, promoted or pruned, with the numbers.
     Explain {
@@ -251,7 +255,7 @@ pub(crate) struct HistoryArgs {
     #[arg(long, value_name = "MODEL")]
     pub(crate) gpu: Option<String>,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: ListOutput,
 }
 
 /// What `run` takes.
@@ -524,6 +528,33 @@ pub(crate) struct Output {
     /// The form of what is printed.
     #[arg(short = 'o', long = "output", value_enum, default_value_t = Form::Table, value_name = "FORM")]
     pub(crate) form: Form,
+}
+
+/// The form of a list.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListOutput {
+    /// The form of what is printed.
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = ListForm::Table, value_name = "FORM")]
+    pub(crate) form: ListForm,
+}
+
+/// What `leaderboard` takes.
+#[derive(Debug, Args)]
+pub(crate) struct LeaderboardArgs {
+    /// CSV files with `entry`, `score`, and perhaps `seed` and `co2e_g`; a row a run. An entry's grams are the sum of its rows'.
+    #[arg(value_name = "CSV")]
+    pub(crate) files: Vec<PathBuf>,
+    /// A sweep of the database as an entry, by name or number: its best trial, and all that the search emitted; repeat for several.
+    #[arg(long = "sweep", value_name = "SWEEP")]
+    pub(crate) sweeps: Vec<String>,
+    /// Which way is better [default: what the first sweep's objective says, else maximize].
+    #[arg(long, value_enum)]
+    pub(crate) goal: Option<GoalArg>,
+    /// A difference smaller than this does not matter [default: what the first sweep's `meaningful` says, else 0].
+    #[arg(long, value_name = "DIFFERENCE")]
+    pub(crate) margin: Option<f64>,
+    #[command(flatten)]
+    pub(crate) output: ListOutput,
 }
 
 /// A sweep.

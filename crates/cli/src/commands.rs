@@ -9,6 +9,7 @@ mod doctor;
 mod engine;
 mod grid;
 mod import;
+mod leaderboard;
 mod meter;
 mod preview;
 mod query;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Submit { file } => return control::submit(common, &file).map(Into::into),
         Command::Pause(of) => return control::control(common, of.sweep, Action::Pause).map(Into::into),
         Command::Replicate(args) => return replicate::replicate(common, &args).map(Into::into),
+        Command::Leaderboard(args) => return leaderboard::leaderboard(common, &args).map(Into::into),
         Command::Import { from } => return import::import(common, &from).map(Into::into),
         Command::Resume(of) => return control::control(common, of.sweep, Action::Resume).map(Into::into),
         Command::Stop(of) => return control::control(common, of.sweep, Action::Stop).map(Into::into),

@@ -3,6 +3,7 @@
 use gramwise_model::rows::{SweepRecord, TrialRow};
 
 use crate::json;
+use crate::listing::Listing;
 use crate::output::Screen;
 use crate::report::TrialSummary;
 use crate::{Format, Terminal, pareto, trials, words};
@@ -14,14 +15,15 @@ pub fn best(record: &SweepRecord, format: Format, terminal: Terminal) -> Option<
     Some(match format {
         Format::Table => as_text(record, trial, terminal),
         Format::Json => json::versioned(&TrialSummary::of(trial)),
-        Format::Csv | Format::Value => trials::list(record, &[trial], format, terminal),
+        Format::Csv => trials::list(record, &[trial]).records.csv(),
+        Format::Value => format!("{}\n", trial.id),
     })
 }
 
 /// The completed trials that keep the constraints and that no other beats in every objective, by the primary
-/// one. [`Format::Value`] is their numbers.
-pub fn front(record: &SweepRecord, format: Format, terminal: Terminal) -> String {
-    trials::list(record, &pareto::front(record), format, terminal)
+/// one. [`crate::ListFormat::Value`] is their numbers.
+pub fn front(record: &SweepRecord) -> Listing {
+    trials::list(record, &pareto::front(record))
 }
 
 fn as_text(record: &SweepRecord, trial: &TrialRow, terminal: Terminal) -> String {

@@ -8,8 +8,10 @@ use gramwise_model::{CO2E, SweepId, Timestamp};
 use serde::Serialize;
 
 use crate::json::{self, SCHEMA};
+use crate::listing::{Listing, Records};
+use crate::sheet::Sheet;
 use crate::units::{energy, grams, share};
-use crate::{Align, Format, Terminal, calendar, csv, table};
+use crate::{Align, calendar};
 
 /// What sweeps are put together by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +88,8 @@ fn items<'a>(rows: &'a [SweepSummary], query: &HistoryQuery) -> Vec<Item<'a>> {
 
 /// What the sweeps that are asked for cost together and by group. Every sweep (by machines: every part of one) is in exactly one
 /// group, so the groups' energy and grams sum to the total's. A trial that ran on several machines is counted on each.
-/// [`Format::Value`] is the total grams with every digit.
-pub fn history(rows: &[SweepSummary], query: &HistoryQuery, format: Format, terminal: Terminal) -> String {
+/// [`crate::ListFormat::Value`] is the total grams with every digit.
+pub fn history(rows: &[SweepSummary], query: &HistoryQuery) -> Listing {
     let items = items(rows, query);
     let mut total = Sum::default();
     let mut groups: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
@@ -98,11 +100,11 @@ pub fn history(rows: &[SweepSummary], query: &HistoryQuery, format: Format, term
             groups.entry(key).or_default().add(item);
         }
     }
-    match format {
-        Format::Table => as_table(&total, &groups, query, terminal),
-        Format::Json => as_json(&total, &groups, query),
-        Format::Csv => as_csv(&total, &groups, query),
-        Format::Value => format!("{}\n", total.footprint.co2e.grams().get()),
+    Listing {
+        sheet: sheet(&total, &groups, query),
+        records: records(&total, &groups, query),
+        json: as_json(&total, &groups, query),
+        values: format!("{}\n", total.footprint.co2e.grams().get()),
     }
 }
 
@@ -217,12 +219,7 @@ fn headings(query: &HistoryQuery) -> Vec<&'static str> {
     query.group_by.iter().map(|by| by.name()).collect()
 }
 
-fn as_table(
-    total: &Sum,
-    groups: &BTreeMap<Vec<String>, Sum>,
-    query: &HistoryQuery,
-    terminal: Terminal,
-) -> String {
+fn sheet(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery) -> Sheet {
     let mut header = headings(query);
     if header.is_empty() {
         header.push("");
@@ -255,7 +252,7 @@ fn as_table(
     };
     let mut rows: Vec<Vec<String>> = groups.iter().map(with_trend).collect();
     rows.push(row(total_key, total));
-    table(&header, rows, &alignment, terminal)
+    Sheet::new(&header, rows, &alignment)
 }
 
 /// A part of the longest bar, in eighths of a column.
@@ -268,7 +265,7 @@ fn bar(part: u64, longest: u64) -> String {
 }
 
 /// One line per group, or the total alone where there are no groups: a spreadsheet adds up by itself.
-fn as_csv(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery) -> String {
+fn records(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery) -> Records {
     let mut header = headings(query);
     header.extend(["sweeps", "trials", "energy_uj", "co2e_g", "quality"]);
     let line = |key: &[String], sum: &Sum| {
@@ -287,5 +284,5 @@ fn as_csv(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery
     } else {
         groups.iter().map(|(key, sum)| line(key, sum)).collect()
     };
-    csv(&header, &rows)
+    Records { header: header.into_iter().map(str::to_owned).collect(), rows }
 }

@@ -5,20 +5,22 @@ use gramwise_model::rows::{SweepState, SweepSummary};
 use gramwise_model::{CO2E, SweepId, Timestamp};
 use serde::Serialize;
 
+use crate::listing::{Listing, Records};
+use crate::sheet::Sheet;
 use crate::units::{energy, grams};
-use crate::{Align, Format, Terminal, TrialCounts, calendar, csv, json, table, words};
+use crate::{Align, TrialCounts, calendar, json, words};
 
 pub(crate) fn counts(row: &SweepSummary) -> TrialCounts {
     TrialCounts::of(row.trials.iter().map(|(state, count)| (*state, *count)))
 }
 
-/// Sweeps in the order given (`gramwise ls`). [`Format::Value`] is their numbers.
-pub fn sweeps(rows: &[SweepSummary], format: Format, terminal: Terminal) -> String {
-    match format {
-        Format::Table => as_table(rows, terminal),
-        Format::Json => json::document(&rows.iter().map(SweepJson::of).collect::<Vec<_>>()),
-        Format::Csv => as_csv(rows),
-        Format::Value => rows.iter().map(|row| row.sweep.id.to_string() + "\n").collect(),
+/// Sweeps in the order given (`gramwise ls`). [`crate::ListFormat::Value`] is their numbers.
+pub fn sweeps(rows: &[SweepSummary]) -> Listing {
+    Listing {
+        sheet: sheet(rows),
+        records: records(rows),
+        json: json::document(&rows.iter().map(SweepJson::of).collect::<Vec<_>>()),
+        values: rows.iter().map(|row| row.sweep.id.to_string() + "\n").collect(),
     }
 }
 
@@ -67,7 +69,7 @@ impl<'a> SweepJson<'a> {
     }
 }
 
-fn as_table(rows: &[SweepSummary], terminal: Terminal) -> String {
+fn sheet(rows: &[SweepSummary]) -> Sheet {
     let header =
         ["sweep", "name", "state", CO2E, "trials", "completed", "energy", "quality", "submitted", "by"];
     let (left, right) = (Align::Left, Align::Right);
@@ -89,10 +91,10 @@ fn as_table(rows: &[SweepSummary], terminal: Terminal) -> String {
             row.sweep.submitted_by.clone(),
         ]
     });
-    table(&header, cells.collect(), &alignment, terminal)
+    Sheet::new(&header, cells.collect(), &alignment)
 }
 
-fn as_csv(rows: &[SweepSummary]) -> String {
+fn records(rows: &[SweepSummary]) -> Records {
     let header = [
         "sweep",
         "name",
@@ -106,8 +108,10 @@ fn as_csv(rows: &[SweepSummary]) -> String {
         "zone",
         "submitted_at_ms",
         "submitted_by",
+        "project",
+        "tags",
     ];
-    let cells: Vec<Vec<String>> = rows
+    let rows = rows
         .iter()
         .map(|row| {
             let counted = counts(row);
@@ -124,8 +128,10 @@ fn as_csv(rows: &[SweepSummary]) -> String {
                 row.sweep.factors.zone.clone(),
                 row.sweep.submitted_at.0.to_string(),
                 row.sweep.submitted_by.clone(),
+                row.sweep.spec.project.clone().unwrap_or_default(),
+                row.sweep.spec.tags.join(", "),
             ]
         })
         .collect();
-    csv(&header, &cells)
+    Records { header: header.map(str::to_owned).to_vec(), rows }
 }

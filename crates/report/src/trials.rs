@@ -8,26 +8,25 @@ use gramwise_model::{Because, CO2E, TrialId};
 use serde::Serialize;
 
 use crate::json::{self, Plain};
+use crate::listing::{Listing, Records};
 use crate::sheet::Sheet;
 use crate::units::grams;
-use crate::{Align, ByComponent, Format, Terminal, csv, hardware, words};
+use crate::{Align, ByComponent, hardware, words};
 
 /// All trials of a sweep by number: one row each, one JSON object each, or their bare numbers.
-pub fn trials(record: &SweepRecord, format: Format, terminal: Terminal) -> String {
+pub fn trials(record: &SweepRecord) -> Listing {
     let rows: Vec<&TrialRow> = record.trials.iter().collect();
-    list(record, &rows, format, terminal)
+    list(record, &rows)
 }
 
 /// Some trials of a sweep in the order given.
-pub(crate) fn list(record: &SweepRecord, rows: &[&TrialRow], format: Format, terminal: Terminal) -> String {
-    match format {
-        Format::Table => sheet(record, rows).laid_out(terminal),
-        Format::Json => {
-            let hardware = hardware::by_trial(record);
-            json::document(&rows.iter().map(|row| TrialJson::of(row, &hardware)).collect::<Vec<_>>())
-        }
-        Format::Csv => as_csv(rows),
-        Format::Value => rows.iter().map(|row| row.id.to_string() + "\n").collect(),
+pub(crate) fn list(record: &SweepRecord, rows: &[&TrialRow]) -> Listing {
+    let hardware = hardware::by_trial(record);
+    Listing {
+        sheet: sheet(record, rows),
+        records: records(rows),
+        json: json::document(&rows.iter().map(|row| TrialJson::of(row, &hardware)).collect::<Vec<_>>()),
+        values: rows.iter().map(|row| row.id.to_string() + "\n").collect(),
     }
 }
 
@@ -115,7 +114,7 @@ pub(crate) fn sheet(record: &SweepRecord, rows: &[&TrialRow]) -> Sheet {
     Sheet::new(&header, cells.collect(), &alignment)
 }
 
-fn as_csv(rows: &[&TrialRow]) -> String {
+fn records(rows: &[&TrialRow]) -> Records {
     let parameters = names(rows, |row| row.config.keys().collect());
     let metrics = names(rows, |row| row.metrics.keys().collect());
     let mut header: Vec<String> = ["trial", "state", "step"].map(str::to_owned).to_vec();
@@ -125,7 +124,7 @@ fn as_csv(rows: &[&TrialRow]) -> String {
         ["energy_uj", "co2e_g", "quality", "attempts", "lost_energy_uj", "lost_co2e_g", "verdict", "message"]
             .map(str::to_owned),
     );
-    let cells: Vec<Vec<String>> = rows
+    let rows = rows
         .iter()
         .map(|row| {
             let mut cells =
@@ -148,7 +147,7 @@ fn as_csv(rows: &[&TrialRow]) -> String {
             cells
         })
         .collect();
-    csv(&header.iter().map(String::as_str).collect::<Vec<_>>(), &cells)
+    Records { header, rows }
 }
 
 /// All names that occur, once each, sorted.

@@ -35,13 +35,13 @@ fn facts(seed: u64, number: u32, by: &str) -> Vec<Fact> {
 
 /// A database of two sweeps.
 fn database(path: &Path, seed: u64, by: &str) {
-    let mut journal = Journal::open(path).unwrap();
-    journal.append(&facts(seed, 1, by), Timestamp(1000)).unwrap();
-    journal.append(&facts(seed + 1, 2, by), Timestamp(2000)).unwrap();
+    let mut journal = Journal::open(path).expect("the database is at hand");
+    journal.append(&facts(seed, 1, by), Timestamp(1000)).expect("the database is at hand");
+    journal.append(&facts(seed + 1, 2, by), Timestamp(2000)).expect("the database is at hand");
 }
 
 fn summaries(path: &Path) -> Vec<SweepSummary> {
-    Reader::open(path).unwrap().summaries().unwrap()
+    Reader::open(path).expect("the database is at hand").summaries().expect("the database is at hand")
 }
 
 /// What each sweep came to, by who submitted it: numbers differ.
@@ -53,8 +53,11 @@ fn totals(path: &Path) -> Vec<(String, Footprint, u64)> {
 }
 
 fn imported(into: &Path, from: &[&PathBuf]) -> Vec<What> {
-    let mut journal = Journal::open(into).unwrap();
-    from.iter().flat_map(|from| journal.import(from, NOW).unwrap()).map(|one| one.what).collect()
+    let mut journal = Journal::open(into).expect("the database is at hand");
+    from.iter()
+        .flat_map(|from| journal.import(from, NOW).expect("the database is at hand"))
+        .map(|one| one.what)
+        .collect()
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use gramwise_model::Timestamp;
-use gramwise_report::{Format, GroupBy, Statement};
+use gramwise_model::{Goal, Timestamp};
+use gramwise_report::{Format, GroupBy, ListFormat, Markup, Statement};
 use gramwise_search::strategy::{Pruner, Sampler};
 use gramwise_trust::Role;
 
@@ -94,6 +94,57 @@ pub(crate) enum Form {
     Csv,
     /// The bare value.
     Value,
+}
+
+/// [`ListFormat`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListForm {
+    /// For people.
+    Table,
+    /// For programs; stable.
+    Json,
+    /// For spreadsheets.
+    Csv,
+    /// The bare values.
+    Value,
+    /// For notes and issues.
+    Markdown,
+    /// For a paper.
+    Latex,
+    /// For data frames: `-o parquet > trials.parquet`.
+    Parquet,
+}
+
+impl From<ListForm> for ListFormat {
+    fn from(form: ListForm) -> Self {
+        match form {
+            ListForm::Table => Self::Table,
+            ListForm::Json => Self::Json,
+            ListForm::Csv => Self::Csv,
+            ListForm::Value => Self::Value,
+            ListForm::Markdown => Self::Markup(Markup::Markdown),
+            ListForm::Latex => Self::Markup(Markup::Latex),
+            ListForm::Parquet => Self::Parquet,
+        }
+    }
+}
+
+/// [`Goal`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GoalArg {
+    /// Smaller scores are better.
+    Minimize,
+    /// Larger scores are better.
+    Maximize,
+}
+
+impl From<GoalArg> for Goal {
+    fn from(arg: GoalArg) -> Self {
+        match arg {
+            GoalArg::Minimize => Self::Minimize,
+            GoalArg::Maximize => Self::Maximize,
+        }
+    }
 }
 
 /// The form of a report.

@@ -36,6 +36,12 @@ impl From<String> for Said {
     }
 }
 
+impl From<Vec<u8>> for Said {
+    fn from(text: Vec<u8>) -> Self {
+        Self { text, more: false, through: 0 }
+    }
+}
+
 /// Answers a question, once or until what it is about is over.
 pub(super) fn query(common: &Common, query: Query) -> anyhow::Result<Exit> {
     if common.coordinator.is_some() {
@@ -146,7 +152,9 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
     let reader = Reader::open(path)?;
     let record = |sweep: &Option<String>| database::record(&reader, sweep.as_deref());
     Ok(match query {
-        Query::Ls { output } => answers::sweeps(&reader.summaries()?, output.form.into(), terminal).into(),
+        Query::Ls { output } => {
+            answers::sweeps(&reader.summaries()?).written(output.form.into(), terminal).into()
+        }
         Query::Status { sweep, output, watch: _ } => {
             let record = record(&sweep.sweep)?;
             let text = answers::status(&record, database::now(), output.form.into(), terminal);
@@ -154,7 +162,7 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
             Said { text: text.into_bytes(), more, through: 0 }
         }
         Query::Trials { sweep, output } => {
-            answers::trials(&record(&sweep.sweep)?, output.form.into(), terminal).into()
+            answers::trials(&record(&sweep.sweep)?).written(output.form.into(), terminal).into()
         }
         Query::Show { trial, output } => {
             let record = record(&trial.sweep)?;
@@ -175,7 +183,7 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
             .into()
         }
         Query::Front { sweep, output } => {
-            answers::front(&record(&sweep.sweep)?, output.form.into(), terminal).into()
+            answers::front(&record(&sweep.sweep)?).written(output.form.into(), terminal).into()
         }
         Query::Explain { trial, output } => {
             let id = TrialId(trial.trial);
@@ -210,7 +218,7 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
                 until: until.map(|days| days.ends),
                 only: only.into_iter().filter_map(|(by, word)| Some((by, word.clone()?))).collect(),
             };
-            answers::history(&reader.summaries()?, &query, output.form.into(), terminal).into()
+            answers::history(&reader.summaries()?, &query).written(output.form.into(), terminal).into()
         }
     })
 }

@@ -3,12 +3,12 @@
 
 use gramwise_model::{Timestamp, TrialId};
 use gramwise_report::{
-    Format, GroupBy, HistoryQuery, best, explain, front, history, report, report_csv, report_json,
-    report_text, report_value, show, status, sweeps, trials,
+    Format, GroupBy, HistoryQuery, ListFormat, Markup, best, explain, front, history, report, report_csv,
+    report_json, report_marked_up, report_text, report_value, show, status, sweeps, trials,
 };
 use insta::assert_snapshot;
 
-use crate::sample::{PRUNED, START, empty, record, steps, summaries, wide};
+use crate::sample::{PRUNED, START, empty, listed, record, steps, summaries, wide};
 
 const NOW: Timestamp = Timestamp(START.0 + 900_000);
 
@@ -19,6 +19,8 @@ fn the_report() {
     assert_snapshot!("report_json", report_json(&answer));
     assert_snapshot!("report_text", report_text(&answer, &record, wide()));
     assert_snapshot!("report_csv", report_csv(&answer));
+    assert_snapshot!("report_markdown", report_marked_up(&answer, &record, Markup::Markdown, "0.1.0"));
+    assert_snapshot!("report_latex", report_marked_up(&answer, &record, Markup::Latex, "0.1.0"));
     assert_eq!(report_value(&answer), format!("{}\n", answer.co2e_g));
 }
 
@@ -29,17 +31,17 @@ fn the_report_of_a_sweep_that_has_only_been_submitted() {
     assert_snapshot!("report_text_empty", report_text(&answer, &record, wide()));
     assert_eq!((answer.best, answer.ended_at_ms, answer.embodied_g), (None, None, None));
     assert_eq!(best(&record, Format::Table, wide()), None);
-    assert_eq!(front(&record, Format::Json, wide()), "[]\n");
+    assert_eq!(listed(front(&record), ListFormat::Json), "[]\n");
 }
 
 #[test]
 fn lists_of_trials() {
     let record = record();
-    assert_snapshot!("trials_table", trials(&record, Format::Table, wide()));
-    assert_snapshot!("trials_csv", trials(&record, Format::Csv, wide()));
-    assert_snapshot!("trials_json", trials(&record, Format::Json, wide()));
-    assert_snapshot!("front_table", front(&record, Format::Table, wide()));
-    assert_eq!(front(&record, Format::Value, wide()), "2\n1\n");
+    assert_snapshot!("trials_table", listed(trials(&record), ListFormat::Table));
+    assert_snapshot!("trials_csv", listed(trials(&record), ListFormat::Csv));
+    assert_snapshot!("trials_json", listed(trials(&record), ListFormat::Json));
+    assert_snapshot!("front_table", listed(front(&record), ListFormat::Table));
+    assert_eq!(listed(front(&record), ListFormat::Value), "2\n1\n");
 }
 
 #[test]
@@ -88,11 +90,14 @@ fn how_it_is_getting_on() {
 fn many_sweeps() {
     let rows = summaries();
     let by_month = HistoryQuery { group_by: vec![GroupBy::Month, GroupBy::User], ..HistoryQuery::default() };
-    assert_snapshot!("sweeps_table", sweeps(&rows, Format::Table, wide()));
-    assert_snapshot!("sweeps_json", sweeps(&rows[..1], Format::Json, wide()));
-    assert_snapshot!("sweeps_csv", sweeps(&rows, Format::Csv, wide()));
-    assert_snapshot!("history_table", history(&rows, &by_month, Format::Table, wide()));
-    assert_snapshot!("history_json", history(&rows, &by_month, Format::Json, wide()));
-    assert_snapshot!("history_csv", history(&rows, &by_month, Format::Csv, wide()));
-    assert_snapshot!("history_ungrouped", history(&rows, &HistoryQuery::default(), Format::Table, wide()));
+    assert_snapshot!("sweeps_table", listed(sweeps(&rows), ListFormat::Table));
+    assert_snapshot!("sweeps_json", listed(sweeps(&rows[..1]), ListFormat::Json));
+    assert_snapshot!("sweeps_csv", listed(sweeps(&rows), ListFormat::Csv));
+    assert_snapshot!("history_table", listed(history(&rows, &by_month), ListFormat::Table));
+    assert_snapshot!("history_json", listed(history(&rows, &by_month), ListFormat::Json));
+    assert_snapshot!("history_csv", listed(history(&rows, &by_month), ListFormat::Csv));
+    assert_snapshot!(
+        "history_ungrouped",
+        listed(history(&rows, &HistoryQuery::default()), ListFormat::Table)
+    );
 }

@@ -2,18 +2,18 @@
 
 use gramwise_model::SweepId;
 use gramwise_model::rows::SweepSummary;
-use gramwise_report::{Format, GroupBy, HistoryQuery, history};
+use gramwise_report::{GroupBy, HistoryQuery, ListFormat, history};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::sample::{burnt, summaries, wide};
+use crate::sample::{burnt, listed, summaries};
 
 fn answer(rows: &[SweepSummary], group_by: Vec<GroupBy>) -> Value {
     asked(rows, &HistoryQuery { group_by, ..HistoryQuery::default() })
 }
 
 fn asked(rows: &[SweepSummary], query: &HistoryQuery) -> Value {
-    serde_json::from_str(&history(rows, query, Format::Json, wide())).unwrap()
+    serde_json::from_str(&listed(history(rows, query), ListFormat::Json)).unwrap()
 }
 
 #[test]
@@ -86,4 +86,32 @@ proptest! {
         let grams: f64 = answer["groups"].as_array().unwrap().iter().map(|group| group["co2e_g"].as_f64().unwrap()).sum();
         prop_assert!((grams - answer["total"]["co2e_g"].as_f64().unwrap()).abs() <= 1e-9 * grams);
     }
+}
+
+#[test]
+fn what_one_machine_burnt_is_told_from_what_the_other_did() {
+    let mut rows = summaries();
+    // The first sweep ran on two machines, one of which has other cards.
+    let mut second = rows[0].workers[0].clone();
+    "gpu07".clone_into(&mut second.host);
+    "NVIDIA H100".clone_into(&mut second.gpus[0].model);
+    (second.footprint, second.trials) = (burnt(1_000_000_000, 0, 0), 2);
+    rows[0].total += second.footprint;
+    rows[0].workers.push(second);
+    rows[0].sweep.spec.tags = vec!["ablation".to_owned(), "thesis".to_owned()];
+    let only = |by, word: &str| HistoryQuery { only: vec![(by, word.to_owned())], ..HistoryQuery::default() };
+    let total = |query: &HistoryQuery| asked(&rows, query)["total"].clone();
+    for query in [only(GroupBy::Host, "gpu07"), only(GroupBy::Gpu, "NVIDIA H100")] {
+        let total = total(&query);
+        assert_eq!((total["energy_uj"].as_u64(), total["trials"].as_u64()), (Some(1_000_000_000), Some(2)));
+        assert_eq!(total["sweeps"], 1);
+    }
+    assert_eq!(total(&only(GroupBy::Tags, "thesis"))["sweeps"], 1);
+    assert_eq!(total(&only(GroupBy::Sweep, "2"))["sweeps"], 1);
+    assert_eq!(total(&only(GroupBy::Project, "none"))["sweeps"], 4);
+    let by_gpu = answer(&rows, vec![GroupBy::Gpu]);
+    let sum: u64 =
+        by_gpu["groups"].as_array().unwrap().iter().map(|one| one["energy_uj"].as_u64().unwrap()).sum();
+    assert_eq!(Some(sum), by_gpu["total"]["energy_uj"].as_u64());
+    assert_eq!(by_gpu["groups"].as_array().unwrap().len(), 2);
 }

@@ -13,7 +13,7 @@ use gramwise_model::{
     Because, Comparison, Config, GainEstimate, Guard, Metric, Metrics, SweepId, SweepSpec, Timestamp,
     TrialId, Value, WorkerId,
 };
-use gramwise_report::Terminal;
+use gramwise_report::{ListFormat, Listing, Terminal};
 use serde_json::json;
 
 /// 2026-03-01 14:02 UTC.
@@ -23,6 +23,11 @@ pub(crate) const PRUNED: TrialId = TrialId(5);
 
 pub(crate) fn wide() -> Terminal {
     Terminal { width: 100, colour: false }
+}
+
+/// A list as text.
+pub(crate) fn listed(listing: Listing, format: ListFormat) -> String {
+    String::from_utf8(listing.written(format, wide())).unwrap()
 }
 
 pub(crate) fn spec() -> SweepSpec {

@@ -197,7 +197,7 @@ fn a_diverged_metric_is_a_word_in_json() {
     let record = record();
     assert_eq!(record.trials[3].metrics["val_error"], Metric::Diverged);
     assert_eq!(record.trials[3].state, TrialState::Completed);
-    let json = gramwise_report::trials(&record, gramwise_report::Format::Json, crate::sample::wide());
+    let json = crate::sample::listed(gramwise_report::trials(&record), gramwise_report::ListFormat::Json);
     let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(rows[3]["metrics"]["val_error"], "diverged");
     assert_eq!(rows[3]["config"]["batch"], 64);

@@ -2,12 +2,16 @@
 
 use gramwise_model::{Timestamp, TrialId};
 use gramwise_report::{
-    Format, GroupBy, HistoryQuery, Terminal, best, explain, front, history, report, report_text, show,
-    status, sweeps, trials,
+    Format, GroupBy, HistoryQuery, ListFormat, Terminal, best, explain, front, history, report, report_text,
+    show, status, sweeps, trials,
 };
 use unicode_width::UnicodeWidthStr;
 
 use crate::sample::{PRUNED, START, empty, record, steps, summaries};
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
 
 fn answers(terminal: Terminal) -> Vec<String> {
     let table = Format::Table;
@@ -24,14 +28,14 @@ fn answers(terminal: Terminal) -> Vec<String> {
     out.extend([
         report_text(&report(&record), &record, terminal),
         report_text(&report(&empty()), &empty(), terminal),
-        trials(&record, table, terminal),
+        text(trials(&record).written(ListFormat::Table, terminal)),
         best(&record, table, terminal).unwrap(),
-        front(&record, table, terminal),
+        text(front(&record).written(ListFormat::Table, terminal)),
         show(&record, PRUNED, &steps(), table, terminal).unwrap(),
         show(&record, TrialId(7), &[], table, terminal).unwrap(),
         status(&record, Timestamp(START.0 + 1), table, terminal),
-        sweeps(&summaries(), table, terminal),
-        history(&summaries(), &query, table, terminal),
+        text(sweeps(&summaries()).written(ListFormat::Table, terminal)),
+        text(history(&summaries(), &query).written(ListFormat::Table, terminal)),
     ]);
     out
 }

@@ -1,0 +1,191 @@
+//! Entries of a competition: grouped where they cannot be told apart, and by their grams inside a group.
+
+use std::collections::BTreeMap;
+
+use gramwise_carbon::GramsCo2e;
+use gramwise_model::Goal;
+use gramwise_model::rows::SweepRecord;
+use gramwise_significance::{Arm, ties};
+use serde::Serialize;
+
+use crate::json::{self, SCHEMA};
+use crate::listing::{Listing, Records};
+use crate::sheet::Sheet;
+use crate::units::{grams, number};
+use crate::{Align, report};
+
+const CONFIDENCE: f64 = 0.95;
+
+/// One entry and its results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Whose it is.
+    pub name: String,
+    /// Its scores by seed or split, so that those of the same can be compared in pairs.
+    pub scores: BTreeMap<u64, f64>,
+    /// What it emitted in all; `None` where that is not known.
+    pub co2e_g: Option<f64>,
+}
+
+/// Which way is better, and what matters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Contest {
+    /// Which way is better.
+    pub goal: Goal,
+    /// A difference smaller than this does not matter.
+    pub margin: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Leaderboard<'a> {
+    schema: u32,
+    confidence: f64,
+    margin: f64,
+    entries: Vec<Ranked<'a>>,
+}
+
+/// One row.
+#[derive(Debug, Serialize)]
+struct Ranked<'a> {
+    /// From 1, over all groups.
+    rank: u64,
+    /// From 1: the entries that cannot be told from the best of those that no earlier group has.
+    group: u64,
+    entry: &'a str,
+    mean: f64,
+    sd: Option<f64>,
+    runs: u64,
+    co2e_g: Option<f64>,
+    /// An entry of the group before that is better beyond chance, and the p-value of that, corrected for all comparisons of this entry.
+    beaten_by: Option<&'a str>,
+    p: Option<f64>,
+}
+
+/// The entries, ranked. Those whose scores are not all numbers are last, each in a group of its own.
+pub fn leaderboard(entries: &[Entry], contest: Contest) -> Listing {
+    let rows = ranked(entries, contest);
+    let shown = |row: &Ranked<'_>| {
+        vec![
+            row.rank.to_string(),
+            row.group.to_string(),
+            row.entry.to_owned(),
+            format!(
+                "{}{}",
+                number(row.mean),
+                row.sd.map_or(String::new(), |sd| format!(" ± {}", number(sd)))
+            ),
+            row.runs.to_string(),
+            row.co2e_g.map_or("unknown".to_owned(), |g| grams(GramsCo2e::new(g))),
+            row.beaten_by.unwrap_or("-").to_owned(),
+            row.p.map_or("-".to_owned(), number),
+        ]
+    };
+    let exact = |row: &Ranked<'_>| {
+        let optional = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+        vec![
+            row.rank.to_string(),
+            row.group.to_string(),
+            row.entry.to_owned(),
+            row.mean.to_string(),
+            optional(row.sd),
+            row.runs.to_string(),
+            optional(row.co2e_g),
+            row.beaten_by.unwrap_or_default().to_owned(),
+            optional(row.p),
+        ]
+    };
+    let (left, right) = (Align::Left, Align::Right);
+    let header = ["rank", "tied group", "entry", "mean", "runs", "co2e", "beaten by", "p"];
+    let columns = ["rank", "group", "entry", "mean", "sd", "runs", "co2e_g", "beaten_by", "p"];
+    Listing {
+        sheet: Sheet::new(
+            &header,
+            rows.iter().map(shown).collect(),
+            &[right, right, left, right, right, right, left, right],
+        ),
+        records: Records {
+            header: columns.map(str::to_owned).to_vec(),
+            rows: rows.iter().map(exact).collect(),
+        },
+        values: rows.iter().map(|row| format!("{}\n", row.entry)).collect(),
+        json: json::document(&Leaderboard {
+            schema: SCHEMA,
+            confidence: CONFIDENCE,
+            margin: contest.margin,
+            entries: rows,
+        }),
+    }
+}
+
+/// A sweep as an entry: its best trial, or what came of running it again, and all that the search emitted.
+pub fn entry(record: &SweepRecord) -> Option<Entry> {
+    let answer = report(record);
+    let best = answer.best.as_ref()?.trial;
+    let primary = record.sweep.spec.primary();
+    let value = |metrics: &gramwise_model::Metrics| metrics.get(&primary.name)?.finite();
+    let chosen = answer.ties.as_ref().and_then(|ties| ties.trials.first().copied()).unwrap_or(best);
+    let mut scores: BTreeMap<u64, f64> = BTreeMap::new();
+    for replication in &record.replications {
+        let results = replication.results.iter().filter(|result| result.of == chosen);
+        scores.extend(results.filter_map(|result| Some((u64::from(result.seed), value(&result.metrics)?))));
+    }
+    if scores.is_empty() {
+        let trial = record.trials.iter().find(|trial| trial.id == best)?;
+        scores.insert(0, value(&trial.metrics)?);
+    }
+    let again: f64 = record.replications.iter().map(|one| one.total.co2e.grams().get()).sum();
+    let name = format!("{} (sweep {})", record.sweep.spec.name, record.sweep.id);
+    Some(Entry { name, scores, co2e_g: Some(answer.co2e_g + again) })
+}
+
+fn ranked<'a>(entries: &'a [Entry], contest: Contest) -> Vec<Ranked<'a>> {
+    let cost = |score: &f64| match contest.goal {
+        Goal::Minimize => *score,
+        Goal::Maximize => -score,
+    };
+    let arm = |entry: &Entry| Arm {
+        results: entry.scores.iter().map(|(seed, score)| (*seed, cost(score))).collect(),
+    };
+    let mut left: Vec<&Entry> = entries.iter().collect();
+    let mut beaten: BTreeMap<&str, (&str, f64)> = BTreeMap::new();
+    let (mut rows, mut group) = (Vec::new(), 0);
+    while !left.is_empty() {
+        group += 1;
+        let arms: Vec<Arm> = left.iter().map(|entry| arm(entry)).collect();
+        let found = ties(&arms, contest.margin, CONFIDENCE);
+        let mut members: Vec<&Entry> = found.members.iter().map(|place| left[*place]).collect();
+        if members.is_empty() {
+            members.push(left[0]);
+        }
+        members.sort_by(|a, b| {
+            let grams = |entry: &Entry| entry.co2e_g.unwrap_or(f64::INFINITY);
+            grams(a).total_cmp(&grams(b)).then_with(|| a.name.cmp(&b.name))
+        });
+        for entry in &members {
+            let costs = arm(entry);
+            let freedom = costs.results.len().saturating_sub(1);
+            let mean = entry.scores.values().sum::<f64>() / entry.scores.len() as f64;
+            let squares: f64 = entry.scores.values().map(|score| (score - mean).powi(2)).sum();
+            let by = beaten.get(entry.name.as_str());
+            rows.push(Ranked {
+                rank: rows.len() as u64 + 1,
+                group,
+                entry: &entry.name,
+                mean,
+                sd: (freedom > 0).then(|| (squares / freedom as f64).sqrt()),
+                runs: entry.scores.len() as u64,
+                co2e_g: entry.co2e_g,
+                beaten_by: by.map(|(name, _)| *name),
+                p: by.map(|(_, p)| *p),
+            });
+        }
+        beaten.extend(
+            found
+                .beaten
+                .iter()
+                .map(|(worse, (better, p))| (left[*worse].name.as_str(), (left[*better].name.as_str(), *p))),
+        );
+        left.retain(|entry| !members.iter().any(|member| std::ptr::eq(*member, *entry)));
+    }
+    rows
+}
