@@ -107,7 +107,7 @@ pub fn leaderboard(entries: &[Entry], contest: Contest) -> Listing {
             header: columns.map(str::to_owned).to_vec(),
             rows: rows.iter().map(exact).collect(),
         },
-        values: rows.iter().map(|row| format!("{}\n", row.entry)).collect(),
+        values: rows.iter().map(|row| row.entry.to_owned() + "\n").collect(),
         json: json::document(&Leaderboard {
             schema: SCHEMA,
             confidence: CONFIDENCE,
@@ -138,7 +138,7 @@ pub fn entry(record: &SweepRecord) -> Option<Entry> {
     Some(Entry { name, scores, co2e_g: Some(answer.co2e_g + again) })
 }
 
-fn ranked<'a>(entries: &'a [Entry], contest: Contest) -> Vec<Ranked<'a>> {
+fn ranked(entries: &[Entry], contest: Contest) -> Vec<Ranked<'_>> {
     let cost = |score: &f64| match contest.goal {
         Goal::Minimize => *score,
         Goal::Maximize => -score,

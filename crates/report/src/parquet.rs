@@ -26,7 +26,12 @@ pub(crate) fn file(header: &[String], rows: &[Vec<String>]) -> Vec<u8> {
 
 fn written(header: &[String], rows: &[Vec<String>]) -> Result<Vec<u8>, ParquetError> {
     let cells = |column: usize| rows.iter().map(move |row| row.get(column).map_or("", String::as_str));
-    let kinds: Vec<Kind> = (0..header.len()).map(|column| kind(cells(column))).collect();
+    let kind_of = |(column, name): (usize, &String)| match kind(cells(column)) {
+        // Quantities and metrics are no counts, also where all happen to be whole.
+        Kind::Int if name.ends_with("_g") || name.starts_with("metrics.") => Kind::Float,
+        kind => kind,
+    };
+    let kinds: Vec<Kind> = header.iter().enumerate().map(kind_of).collect();
     let fields = header.iter().zip(&kinds).map(|(name, kind)| Ok(Arc::new(field(name, *kind)?)));
     let fields = fields.collect::<Result<Vec<_>, ParquetError>>()?;
     let schema = Type::group_type_builder("rows").with_fields(fields).build()?;

@@ -96,6 +96,8 @@ pub(crate) fn latex(text: &str) -> String {
             '^' => safe.push_str("\\textasciicircum{}"),
             '\\' => safe.push_str("\\textbackslash{}"),
             'µ' => safe.push_str("\\textmu{}"),
+            '█' => safe.push_str("\\rule{1ex}{1ex}"),
+            '▏' | '▎' | '▍' | '▌' | '▋' | '▊' | '▉' => safe.push_str("\\rule{0.5ex}{1ex}"),
             '±' => safe.push_str("$\\pm$"),
             '∞' => safe.push_str("$\\infty$"),
             '<' => safe.push_str("\\textless{}"),

@@ -106,7 +106,8 @@ fn difference(first: &Arm, second: &Arm, by: By, pooled: Option<(f64, f64)>) -> 
         By::Nothing => None,
         By::Pairs => paired_t(&a, &b),
         By::Welch | By::Pooled => welch_t(&a, &b).or_else(|| {
-            let (variance, freedom) = pooled?;
+            // Results that are all the same say nothing of how one result varies.
+            let (variance, freedom) = pooled.filter(|(variance, _)| *variance > 0.0)?;
             let error = (variance * (1.0 / a.len() as f64 + 1.0 / b.len() as f64)).sqrt();
             Difference::of(first.mean() - second.mean(), error, freedom)
         }),
@@ -216,6 +217,8 @@ mod tests {
         let far = [arm(&[0.10, 0.11, 0.09, 0.10, 0.105]), arm(&[0.2]), arm(&[0.101])];
         let found = ties(&far, 0.0, 0.95);
         assert_eq!((found.members.as_slice(), found.by), ([0, 2].as_slice(), By::Pooled));
+        let same = ties(&[arm(&[0.2, 0.2, 0.2]), arm(&[0.1])], 0.0, 0.95);
+        assert_eq!(same.members, [1, 0], "nothing is known of how one result varies");
         let once = ties(&[arm(&[0.1]), arm(&[0.9])], 0.0, 0.95);
         assert_eq!(
             (once.members.len(), once.by),

@@ -110,7 +110,7 @@ fn a_sweep_that_went_on_brings_what_is_new_and_an_older_copy_nothing() {
     assert!(Journal::open(&here).unwrap().all_unfinished().unwrap().is_empty(), "it is another's to run");
     // Two went on with one sweep, each in its own way.
     let mut other = Journal::open(&half).unwrap();
-    other.append(&facts[middle..middle + 1], Timestamp(7777)).unwrap();
+    other.append(&facts[middle..=middle], Timestamp(7777)).unwrap();
     drop(other);
     assert_eq!(imported(&here, &[&half]), [What::Otherwise]);
     assert_eq!(totals(&here), totals(&whole));

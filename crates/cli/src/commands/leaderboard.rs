@@ -44,8 +44,9 @@ pub(super) fn leaderboard(common: &Common, args: &LeaderboardArgs) -> anyhow::Re
     let contest = Contest { goal: args.goal.map_or(goal, Into::into), margin };
     let mut names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(wrong(&format!("`{}` is an entry of several files\nhint: rename one of them", twice[0])));
+    let mut pairs = names.iter().zip(names.iter().skip(1));
+    if let Some((twice, _)) = pairs.find(|(one, next)| one == next) {
+        return Err(wrong(&format!("`{twice}` is an entry of several files\nhint: rename one of them")));
     }
     print(answers::leaderboard(&entries, contest).written(args.output.form.into(), terminal()))?;
     Ok(Exit::Success)
