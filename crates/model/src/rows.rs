@@ -310,10 +310,23 @@ pub struct SweepRecord {
     pub decisions: Vec<DecisionRow>,
     /// Number of distinct (trial, attempt, step) reports: the training cycles run.
     pub steps_reported: u64,
+    /// What completed trials had emitted at the steps at which others were given up.
+    pub growth: Vec<GrowthRow>,
     /// When it was burnt: a thousand intervals at most, in order.
     pub spending: Vec<SpendingRow>,
     /// Sweeps that ran configurations of this one again.
     pub replications: Vec<Replication>,
+}
+
+/// What a completed trial had emitted at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrowthRow {
+    /// The trial.
+    pub trial: TrialId,
+    /// The step.
+    pub step: u64,
+    /// To reach it.
+    pub co2e: Nanograms,
 }
 
 /// One sweep among many: what it came to, and where.

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use gramwise_carbon::{Energy, Interval, Spread};
 use gramwise_model::rows::{DecisionRow, SweepRecord, TrialRow, TrialState, Verdict};
-use gramwise_model::{Because, GainEstimate, TrialId};
+use gramwise_model::{Because, CO2E, GainEstimate, TrialId};
+use gramwise_significance::student_quantile;
 use serde::Serialize;
 
 use crate::winners::winners;
 
-/// What pruning saved, by the predictions it was decided on.
+/// What pruning saved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pruning {
-    /// Grams that pruned and paused trials were predicted to need to their last step. `null` where trials were
-    /// pruned or paused and none of those decisions came with a prediction.
+    /// Grams that pruned and paused trials would have needed to their last step ([`avoided_in_all`]). `null` where trials were
+    /// pruned or paused and nothing says so.
     pub avoided_g: Option<f64>,
     /// Lower bound.
     pub avoided_low_g: Option<f64>,
@@ -44,11 +45,10 @@ pub struct Pruning {
 
 pub(crate) fn pruning(record: &SweepRecord) -> Pruning {
     let given_up = given_up(record);
-    let left: Vec<f64> = given_up.iter().filter_map(|because| avoided(because)).collect();
-    let known = given_up.is_empty() || !left.is_empty();
-    let sum_avoided = sum(&left);
-    let (spread, from) = spread(record);
-    let bounds = Interval::around(sum_avoided, spread);
+    let known = !given_up.is_empty() || reasons(record).is_empty();
+    let burnt = record.accounts.iter().fold(Energy::ZERO, |sum, row| sum + row.footprint.energy);
+    let burnt = Spread::with_grid(&burnt, &record.sweep.factors, crate::grid::spread(record));
+    let Avoided { g: sum_avoided, bounds, from } = avoided_in_all(&given_up, burnt);
     let winners = winners(record);
     let in_state = |state| record.trials.iter().filter(|trial| trial.state == state).count() as u64;
     let is_known = winners.of > 0 || in_state(TrialState::Pruned) == 0;
@@ -57,7 +57,7 @@ pub(crate) fn pruning(record: &SweepRecord) -> Pruning {
         avoided_low_g: known.then_some(bounds.low),
         avoided_high_g: known.then_some(bounds.high),
         avoided_interval_from: from,
-        avoided_trials: left.len() as u64,
+        avoided_trials: given_up.len() as u64,
         pruned: in_state(TrialState::Pruned),
         paused: in_state(TrialState::Paused),
         audited: winners.audited,
@@ -97,11 +97,37 @@ pub(crate) fn estimate(because: &Because) -> Option<&GainEstimate> {
 /// first steps, and a first step has been seen to cost 27 % of a whole training.
 const ASSUMED_ERROR: f64 = 0.60;
 
-/// So many back-tests before their spread is trusted more than the assumption.
-const ENOUGH: usize = 5;
+/// So many completed trials before how they grew is trusted more than that.
+const FEWEST_GROWN: usize = 2;
+
+/// The mean of a lognormal is above its median; with few completed trials their spread is too uncertain to say by more than this.
+const LARGEST_VARIANCE: f64 = 1.0;
+
+/// Growth beyond this, of few completed trials that differ a lot, says that nothing is known.
+const LARGEST_LOG: f64 = 46.0;
+
+/// The pruned and paused trials that were given up with a prediction, or from where completed ones are known to have gone on.
+fn given_up(record: &SweepRecord) -> Vec<GivenUp> {
+    let grown: BTreeMap<(TrialId, u64), f64> =
+        record.growth.iter().map(|row| ((row.trial, row.step), row.co2e.grams().get())).collect();
+    let completed: Vec<&TrialRow> =
+        record.trials.iter().filter(|trial| trial.state == TrialState::Completed).collect();
+    let growth = |completed: &TrialRow, step: u64| {
+        let at = |step| grown.get(&(completed.id, step));
+        let ratio = at(completed.step)? / at(step)?;
+        Some(ratio).filter(|ratio| ratio.is_finite() && completed.step > step)
+    };
+    let one = |(trial, because): (&TrialRow, &Because)| GivenUp {
+        grams: trial.metrics.get(CO2E).and_then(|metric| metric.finite()).unwrap_or(0.0),
+        predicted: avoided(because),
+        growths: completed.iter().filter_map(|other| growth(other, trial.step)).collect(),
+    };
+    let is_known = |one: &GivenUp| one.predicted.is_some() || one.growths.len() >= FEWEST_GROWN;
+    reasons(record).into_iter().map(one).filter(is_known).collect()
+}
 
 /// Why pruned and paused trials were given up, one reason each.
-fn given_up(record: &SweepRecord) -> Vec<&Because> {
+fn reasons(record: &SweepRecord) -> Vec<(&TrialRow, &Because)> {
     let mut last: BTreeMap<TrialId, (Verdict, &Because)> = record
         .trials
         .iter()
@@ -119,9 +145,9 @@ fn given_up(record: &SweepRecord) -> Vec<&Because> {
         .trials
         .iter()
         .filter(|trial| is_given_up(trial))
-        .filter_map(|trial| last.remove(&trial.id))
-        .filter(|(verdict, _)| matches!(verdict, Verdict::Prune | Verdict::Pause))
-        .map(|(_, because)| because)
+        .filter_map(|trial| Some((trial, last.remove(&trial.id)?)))
+        .filter(|(_, (verdict, _))| matches!(verdict, Verdict::Prune | Verdict::Pause))
+        .map(|(trial, (_, because))| (trial, because))
         .collect()
 }
 
@@ -144,45 +170,69 @@ pub(crate) fn sum(parts: &[f64]) -> f64 {
     parts.iter().fold(0.0, |sum, part| sum + part)
 }
 
-/// How far such predictions are from the truth, relative to it, and where that is known from: twice the root
-/// mean square error of the earliest prediction of each completed trial, held against what the trial then
-/// burnt. The errors of one sweep share their causes, so they are not taken to average out over its trials.
-fn spread(record: &SweepRecord) -> (Spread, String) {
-    let earliest = earliest_estimates(record);
-    let back_test = |trial| back_test(record, trial, earliest.get(&trial.id)?);
-    let errors: Vec<f64> = record.trials.iter().filter_map(back_test).collect();
-    if errors.len() < ENOUGH {
-        return (Spread::symmetric(ASSUMED_ERROR), format!("±{:.0} % assumed", ASSUMED_ERROR * 100.0));
-    }
-    let mean_square = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
-    let burnt = record.accounts.iter().fold(Energy::ZERO, |sum, row| sum + row.footprint.energy);
-    let burnt = Spread::with_grid(&burnt, &record.sweep.factors, crate::grid::spread(record));
-    // Grams that were never burnt cannot be known better than those that were.
-    let spread = Spread::symmetric(2.0 * mean_square.sqrt()).and(burnt);
-    (spread, format!("from the predictions for {} completed trials against what they burnt", errors.len()))
+/// A trial that was given up on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenUp {
+    /// What it had emitted, in grams.
+    pub grams: f64,
+    /// What it was predicted to need still, when it was given up.
+    pub predicted: Option<f64>,
+    /// For each trial that came to its end: what that emitted in all, by what it had emitted at the same step.
+    pub growths: Vec<f64>,
 }
 
-/// The first estimate about each trial after its first step.
-fn earliest_estimates(record: &SweepRecord) -> BTreeMap<TrialId, &GainEstimate> {
-    let mut earliest = BTreeMap::new();
-    for row in &record.decisions {
-        if let Some(estimate) = estimate(&row.because).filter(|estimate| estimate.step > 0) {
-            earliest.entry(row.trial).or_insert(estimate);
-        }
-    }
-    earliest
+/// What all trials that were given up would have needed, with an interval of about 95 %.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Avoided {
+    /// In grams.
+    pub g: f64,
+    /// Its bounds.
+    pub bounds: Interval,
+    /// Where they come from, in words.
+    pub from: String,
 }
 
-/// The relative error of a prediction for a trial that ran to its last step in one attempt. What it had burnt
-/// at that step is not in the record: the same grams for every step are assumed, and what that gets wrong
-/// counts as the prediction's error too.
-fn back_test(record: &SweepRecord, trial: &TrialRow, predicted: &GainEstimate) -> Option<f64> {
-    let last = record.sweep.spec.resource.max;
-    if trial.state != TrialState::Completed || trial.step != last || trial.attempts != 1 {
-        return None;
+/// What trials still needed, by how those grew that came to their end from the same steps: the chain ladder of insurers ("Distribution-free
+/// calculation of the standard error of chain ladder reserve estimates", Mack 1993), with growths that are lognormal. Those that were
+/// given up are other configurations than those that were not, and differ from them for one reason: what is peculiar to one is not taken
+/// to average out over all, and the interval is that of a single growth. Trials without others to compare them with count by what was
+/// predicted when they were given up. `burnt` is how well the grams are known that were burnt: what never was cannot be known better.
+pub fn avoided_in_all(given_up: &[GivenUp], burnt: Spread) -> Avoided {
+    let (mut sums, mut grown) = ([0.0; 3], 0usize);
+    for one in given_up {
+        let logs: Vec<f64> =
+            one.growths.iter().filter(|growth| **growth >= 1.0).map(|growth| growth.ln()).collect();
+        let rest = if logs.len() < FEWEST_GROWN || one.grams <= 0.0 {
+            let left = one.predicted.unwrap_or(0.0);
+            [left, left * (1.0 - ASSUMED_ERROR), left * (1.0 + ASSUMED_ERROR)]
+        } else {
+            grown += 1;
+            let n = logs.len() as f64;
+            let mean = logs.iter().sum::<f64>() / n;
+            let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            let error = student_quantile(0.975, n - 1.0) * (variance * (1.0 / n + 1.0)).sqrt();
+            let centre = mean + 0.5 * variance.min(LARGEST_VARIANCE);
+            [centre, centre - error, centre + error]
+                .map(|log| one.grams * (log.min(LARGEST_LOG).exp() - 1.0).max(0.0))
+        };
+        sums.iter_mut().zip(rest).for_each(|(sum, rest)| *sum += rest);
     }
-    let steps_left = last.checked_sub(predicted.step).filter(|steps| *steps > 0)?;
-    let burnt = trial.booked.co2e.grams().get() * steps_left as f64 / last as f64;
-    let error = burnt / to_last(predicted) - 1.0;
-    error.is_finite().then_some(error)
+    let [g, low, high] = sums;
+    // What is assumed covers all.
+    let burnt = if grown > 0 { burnt } else { Spread::NONE };
+    let bounds = if g > 0.0 {
+        Interval::around(g, Spread { low: low / g, high: high / g }.and(burnt))
+    } else {
+        Interval { low, high }
+    };
+    let assumed = given_up.len() - grown;
+    let from = match (grown, assumed) {
+        (0, _) => format!("±{:.0} % assumed", ASSUMED_ERROR * 100.0),
+        (_, 0) => "by how completed trials grew from the same steps".to_owned(),
+        (_, some) => format!(
+            "by how completed trials grew from the same steps; ±{:.0} % assumed for {some}",
+            ASSUMED_ERROR * 100.0
+        ),
+    };
+    Avoided { g, bounds, from }
 }

@@ -306,7 +306,7 @@ fn pruning(screen: &mut Screen, report: &Report) {
     } else {
         let from = words::counted(pruning.avoided_trials, "trial");
         let bounds = format!("between {} and {}: {}", mass(low), mass(high), pruning.avoided_interval_from);
-        screen.say("pruning", &format!("avoided {} predicted for {from} ({bounds})", mass(avoided)));
+        screen.say("pruning", &format!("avoided {} that {from} would have needed ({bounds})", mass(avoided)));
         let bounds = pruning.expected_winners_low.zip(pruning.expected_winners_high);
         screen.more(&match (pruning.expected_winners_pruned, bounds) {
             (Some(winners), Some((low, high))) => format!(

@@ -46,15 +46,37 @@ pub(crate) fn winners(record: &SweepRecord) -> Winners {
         .filter(|row| row.verdict == Verdict::Prune)
         .filter_map(|row| if let Because::Gain(estimate) = &row.because { estimate.chance } else { None })
         .collect();
-    let shape = 1.0 + found as f64;
-    let mean = sum(&chances) * shape / (1.0 + expected_of_audit);
+    let PrunedWinners { expected, low, high } = pruned_winners(sum(&chances), expected_of_audit, found);
     Winners {
-        expected: mean,
-        low: negative_binomial_quantile(shape, mean, TAIL),
-        high: negative_binomial_quantile(shape, mean, 1.0 - TAIL),
+        expected,
+        low,
+        high,
         of: chances.len() as u64,
         audited: audits.len() as u64,
         audited_won: found,
+    }
+}
+
+/// How many of the trials that pruning ended would have become the best.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PrunedWinners {
+    /// Expected.
+    pub expected: f64,
+    /// Interval of 95 %.
+    pub low: u64,
+    /// Upper bound.
+    pub high: u64,
+}
+
+/// From the sum of their stated chances, and from trials under audit that came to their end: the sum of their chances, and how many of
+/// them became better than the best when they were doomed.
+pub fn pruned_winners(chances: f64, of_audited: f64, audited_won: u64) -> PrunedWinners {
+    let shape = 1.0 + audited_won as f64;
+    let expected = chances * shape / (1.0 + of_audited);
+    PrunedWinners {
+        expected,
+        low: negative_binomial_quantile(shape, expected, TAIL),
+        high: negative_binomial_quantile(shape, expected, 1.0 - TAIL),
     }
 }
 

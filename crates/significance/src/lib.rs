@@ -8,5 +8,5 @@ mod tests_of_two;
 mod ties;
 
 pub use corrections::holm;
-pub use tests_of_two::{Difference, paired_t, signed_rank, welch_t};
+pub use tests_of_two::{Difference, paired_t, signed_rank, student_quantile, welch_t};
 pub use ties::{Arm, By, Ties, ties};

@@ -52,6 +52,12 @@ impl Difference {
     }
 }
 
+/// The value that Student's t with so many degrees of freedom exceeds with a probability of one less `probability`; infinite without
+/// any degrees of freedom.
+pub fn student_quantile(probability: f64, df: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, df).map_or(f64::INFINITY, |student| student.inverse_cdf(probability))
+}
+
 /// Student's paired t-test ("The probable error of a mean", 1908), for results of the same seeds or splits. Assumes that the differences
 /// are independent and near to normal. `None` with fewer than two pairs, or of samples that are not pairs.
 pub fn paired_t(first: &[f64], second: &[f64]) -> Option<Difference> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use gramwise_carbon::{Footprint, Microjoules, Nanograms};
 use gramwise_model::rows::{
-    Account, AccountRow, AttemptRow, BookingRow, DecisionRow, HostRow, IntensityRow, ReplicateResult,
-    Replication, SpendingRow, StepRow, SweepRecord, SweepRow, SweepSummary, TrialRow, WorkerShare,
+    Account, AccountRow, AttemptRow, BookingRow, DecisionRow, GrowthRow, HostRow, IntensityRow,
+    ReplicateResult, Replication, SpendingRow, StepRow, SweepRecord, SweepRow, SweepSummary, TrialRow,
+    WorkerShare,
 };
 use gramwise_model::{Metrics, SweepId, Timestamp, TrialId, WorkerId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
@@ -160,6 +161,7 @@ impl Reader {
             intensities: self.intensities(sweep)?,
             decisions: self.decisions(sweep)?,
             steps_reported: self.steps_reported(sweep)?,
+            growth: self.growth(sweep)?,
             spending: self.spending(sweep)?,
             replications: self.replications(sweep)?,
         };
@@ -352,6 +354,23 @@ impl Reader {
                 step: uint(row.get(3)?)?,
                 verdict: from_word(&row.get::<_, String>(4)?)?,
                 because: from_json(&row.get::<_, String>(5)?)?,
+            })
+        })
+    }
+
+    /// What completed trials had emitted at their end and at the steps at which others were given up.
+    fn growth(&self, sweep: SweepId) -> Result<Vec<GrowthRow>, Error> {
+        let sql = "SELECT reached.trial, reached.step, max(reached.co2e_ng)
+                   FROM trial JOIN step AS reached ON reached.sweep = trial.sweep AND reached.trial = trial.id
+                   WHERE trial.sweep = ?1 AND trial.state = 'completed'
+                     AND (reached.step = trial.step OR reached.step IN (
+                         SELECT step FROM trial WHERE sweep = ?1 AND state IN ('pruned', 'paused', 'stopping')))
+                   GROUP BY reached.trial, reached.step";
+        self.all(sql, [sweep.0], |row| {
+            Ok(GrowthRow {
+                trial: TrialId(row.get(0)?),
+                step: uint(row.get(1)?)?,
+                co2e: Nanograms::new(uint(row.get(2)?)?),
             })
         })
     }

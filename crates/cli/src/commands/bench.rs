@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use anyhow::Context;
+use gramwise_carbon::Spread;
+use gramwise_report::{Avoided, GivenUp, avoided_in_all, pruned_winners};
 use gramwise_search::strategy::{AskTell, EarlierTrial, Goal, Knobs, Setting, Strategy};
 use gramwise_sim::replay::{Course, Fates, MARKS, Outcome, Summary, Table, plot, replay};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,11 +57,12 @@ pub(crate) fn bench(common: &Common, args: &BenchArgs) -> anyhow::Result<Exit> {
         }
     }
     let summaries = summaries(&tables, &runs);
+    let covered = covered(&runs);
     if let Some(file) = &args.plot {
         std::fs::write(file, plot(&summaries)).with_context(|| format!("cannot write {}", file.display()))?;
     }
     print(&match args.output.form {
-        Form::Table => as_table(&summaries, args.several),
+        Form::Table => as_table(&summaries, args.several) + &covered,
         Form::Csv => as_csv(&tables, &runs),
         Form::Json => as_json(&tables, &runs)?,
         Form::Value => format!("{}\n", means(&summaries).map(|mean| format!("{mean:.4}")).join(" ")),
@@ -199,6 +202,64 @@ fn summaries(tables: &[Table], runs: &[Run]) -> Vec<Summary> {
     (0..tables.len()).filter_map(of).collect()
 }
 
+/// What the trials that were given up would have needed, as a report states it. Nothing is metered here: the grams that were burnt are
+/// exact.
+fn avoided(outcome: &Outcome) -> Avoided {
+    let given_up = outcome.given_up.iter().map(|one| GivenUp {
+        grams: one.grams,
+        predicted: one.predicted,
+        growths: one.growths.clone(),
+    });
+    avoided_in_all(&given_up.collect::<Vec<_>>(), Spread::symmetric(0.0))
+}
+
+/// In how many replays the stated interval holds what the search would have cost without giving trials up.
+fn covered(runs: &[Run]) -> String {
+    let outcomes =
+        runs.iter().filter_map(|(_, _, outcome)| outcome.as_ref().ok()).map(|(outcome, _)| outcome);
+    let counted: Vec<&Outcome> = outcomes.filter(|outcome| !outcome.given_up.is_empty()).collect();
+    if counted.is_empty() {
+        return String::new();
+    }
+    let is_held = |outcome: &&&Outcome| {
+        let (stated, real) = (avoided(outcome), real_rest(outcome));
+        // Sums of many grams are equal but for their rounding.
+        (stated.bounds.low * (1.0 - 1e-9)..=stated.bounds.high * (1.0 + 1e-9)).contains(&real)
+    };
+    let (held, all) = (counted.iter().filter(is_held).count(), counted.len());
+    let mut widths: Vec<f64> = counted
+        .iter()
+        .map(|outcome| avoided(outcome))
+        .map(|stated| (stated.bounds.high - stated.bounds.low) / (2.0 * stated.g.max(1e-300)))
+        .collect();
+    widths.sort_by(f64::total_cmp);
+    let median = 100.0 * widths[widths.len() / 2];
+    let is_told = |outcome: &&&Outcome| {
+        let Outcome { doomed, audited, .. } = outcome;
+        let stated = pruned_winners(doomed.expected, audited.expected, audited.winners.into());
+        (stated.low..=stated.high).contains(&u64::from(doomed.winners))
+    };
+    let judged: Vec<&&Outcome> = counted.iter().filter(|outcome| outcome.doomed.trials > 0).collect();
+    let told = judged.iter().copied().filter(is_told).count();
+    let regret = if judged.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "pruned winners: their number is inside the stated interval in {told} of {} replays ({:.1} %)\n",
+            judged.len(),
+            100.0 * told as f64 / judged.len() as f64
+        )
+    };
+    format!(
+        "unpruned: the stated interval (± {median:.0} % in the median) holds what the trials that were given up would have cost in {held} of {all} replays ({:.1} %)\n{regret}",
+        100.0 * held as f64 / all as f64
+    )
+}
+
+fn real_rest(outcome: &Outcome) -> f64 {
+    outcome.given_up.iter().map(|rest| rest.real).sum()
+}
+
 /// Means over tasks of the medians at each mark; tasks without a scale (the median configuration is the best) are left out.
 fn means(summaries: &[Summary]) -> [f64; MARKS.len()] {
     let scaled: Vec<&Summary> = summaries.iter().filter(|one| one.has_scale).collect();
@@ -256,7 +317,7 @@ fn as_table(summaries: &[Summary], several: bool) -> String {
 fn as_csv(tables: &[Table], runs: &[Run]) -> String {
     let marks = |what: &str| MARKS.map(|mark| format!("{what}@{mark}")).join(",");
     let mut text = format!(
-        "engine,task,seed,fte_g,spent_g,stopped_fte,trials,epochs,completed,best,held,below,{},{},doomed,winners,winners_expected,audited,audited_winners,audited_expected,trace\n",
+        "engine,task,seed,fte_g,spent_g,stopped_fte,trials,epochs,completed,best,held,below,{},{},doomed,winners,winners_expected,audited,audited_winners,audited_expected,avoided_g,avoided_low_g,avoided_high_g,avoided_real_g,trace\n",
         marks("nr"),
         marks("hv")
     );
@@ -264,13 +325,14 @@ fn as_csv(tables: &[Table], runs: &[Run]) -> String {
         let table = &tables[*table];
         let list = |values: [f64; MARKS.len()]| values.map(|value| format!("{value:.6}")).join(",");
         let Ok((outcome, (held, below))) = outcome else { continue };
+        let avoided = avoided(outcome);
         let stopped =
             outcome.stopped_at.map_or_else(String::new, |grams| format!("{:.3}", grams / table.fte));
         let trace: Vec<String> =
             outcome.trace.iter().map(|(grams, error)| format!("{grams:.6}:{error:.6}")).collect();
         let _ = writeln!(
             text,
-            "gramwise,{},{seed},{},{},{stopped},{},{},{},{},{held},{below},{},{},{},{},{:.6},{},{},{:.6},{}",
+            "gramwise,{},{seed},{},{},{stopped},{},{},{},{},{held},{below},{},{},{},{},{:.6},{},{},{:.6},{},{},{},{},{}",
             table.task,
             table.fte,
             outcome.spent,
@@ -286,6 +348,10 @@ fn as_csv(tables: &[Table], runs: &[Run]) -> String {
             outcome.audited.trials,
             outcome.audited.winners,
             outcome.audited.expected,
+            avoided.g,
+            avoided.bounds.low,
+            avoided.bounds.high,
+            real_rest(outcome),
             trace.join(" ")
         );
     }
@@ -300,6 +366,7 @@ fn as_json(tables: &[Table], runs: &[Run]) -> anyhow::Result<String> {
     let one = |(table, seed, outcome): &Run| {
         let (outcome, (held, below)) = outcome.as_ref().ok()?;
         let table = &tables[*table];
+        let avoided = avoided(outcome);
         Some(serde_json::json!({
             "task": table.task, "seed": seed, "fte_g": table.fte, "spent_g": outcome.spent,
             "stopped_g": outcome.stopped_at, "trials": outcome.trials, "epochs": outcome.epochs,
@@ -308,6 +375,8 @@ fn as_json(tables: &[Table], runs: &[Run]) -> anyhow::Result<String> {
             "doomed": outcome.doomed.trials, "winners_doomed": outcome.doomed.winners,
             "winners_doomed_expected": outcome.doomed.expected, "audited": outcome.audited.trials,
             "winners_audited": outcome.audited.winners, "winners_audited_expected": outcome.audited.expected, "improvements": outcome.trace,
+            "avoided_g": avoided.g, "avoided_low_g": avoided.bounds.low, "avoided_high_g": avoided.bounds.high,
+            "avoided_real_g": real_rest(outcome),
         }))
     };
     let all: Vec<serde_json::Value> = runs.iter().filter_map(one).collect();

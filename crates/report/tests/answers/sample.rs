@@ -270,6 +270,7 @@ pub(crate) fn record() -> SweepRecord {
         }],
         decisions: decisions(),
         steps_reported: 167,
+        growth: Vec::new(),
         spending: spending(),
         replications: Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! Nothing is lost between the ledger and the answer, and nothing is counted twice.
 
-use gramwise_carbon::{Footprint, Quality};
-use gramwise_model::rows::{Account, AccountRow, SweepRecord, TrialState, Verdict};
+use gramwise_carbon::{Footprint, GramsCo2e, Quality};
+use gramwise_model::rows::{Account, AccountRow, GrowthRow, SweepRecord, TrialState, Verdict};
 use gramwise_model::{Because, GainEstimate, Metric, TrialId};
 use gramwise_report::report;
 use proptest::prelude::*;
@@ -155,34 +155,35 @@ fn expected_winners_are_the_stated_chances_corrected_by_audits() {
 }
 
 #[test]
-fn the_interval_of_what_was_avoided_is_learnt_where_enough_trials_completed() {
+fn what_was_avoided_is_learnt_from_how_completed_trials_grew() {
     let mut record = record();
-    let booked = burnt(10_000_000, 0, 0);
-    let full = booked.co2e.grams().get();
-    let mut template = record.trials[1].clone();
-    template.booked = booked;
-    // Six trials, each predicted at step 10 of 30 to need 25 % more than the two thirds it then burnt.
-    for id in 100..106 {
-        template.id = TrialId(id);
-        record.trials.push(template.clone());
-        let guess = GainEstimate { step: 10, grams_to_last: Some(full * 2.0 / 3.0 * 1.25), ..estimate() };
-        let mut row = record.decisions[0].clone();
-        (row.trial, row.step, row.because) = (TrialId(id), 10, Because::Gain(guess));
-        record.decisions.push(row);
-    }
-    record.decisions.retain(|row| row.trial != TrialId(10));
-    let pruning = report(&record).pruning;
-    assert!(
-        pruning.avoided_interval_from.contains("6 completed trials"),
-        "{}",
-        pruning.avoided_interval_from
-    );
-    let avoided = pruning.avoided_g.unwrap();
-    let relative = pruning.avoided_high_g.unwrap() / avoided - 1.0;
-    // Twice the error of -20 % the truth had (1.4), and a yearly intensity (1.75) and the meter's: exp of the root of the sum of
-    // squared logarithms.
-    let without_meter = (1.4f64.ln().powi(2) + 1.75f64.ln().powi(2)).sqrt().exp() - 1.0;
-    assert!((without_meter..without_meter + 0.02).contains(&relative), "{relative} beside {without_meter}");
+    // Trials 1, 2 and 10 had a third of their grams at step 6, where trial 5 was pruned, and a tenth at step 3, where trial 6 was paused.
+    let grams = |mg: f64| GramsCo2e::new(mg / 1000.0).to_exact();
+    let mut grow = |growths: [f64; 3]| {
+        let rows = [1, 2, 10].into_iter().zip(growths).flat_map(|(trial, growth)| {
+            let row = |step, mg| GrowthRow { trial: TrialId(trial), step, co2e: grams(mg) };
+            [row(30, 3.0), row(6, 3.0 / growth), row(3, 0.3)]
+        });
+        record.growth = rows.collect();
+        report(&record).pruning
+    };
+    let alike = grow([3.0; 3]);
+    assert_eq!(alike.avoided_interval_from, "by how completed trials grew from the same steps");
+    let expected = 0.0005 * 2.0 + 0.0004 * 9.0;
+    assert!((alike.avoided_g.unwrap() - expected).abs() < 1e-9, "{alike:?}");
+    // Nothing varies: only the yearly intensity and the meter are in doubt.
+    let relative = alike.avoided_high_g.unwrap() / expected;
+    assert!((1.75..1.78).contains(&relative), "{relative}");
+    // Growths that differ: a wider interval, by Student's t with two degrees of freedom (4.303).
+    let spread = grow([2.0, 3.0, 4.5]);
+    let (mean, sd) = (3f64.ln(), 1.5f64.ln());
+    let centre = mean + 0.5 * sd * sd;
+    let high = 0.0005 * ((centre + 4.302_65 * sd * (4.0f64 / 3.0).sqrt()).exp() - 1.0) + 0.0036;
+    let g = 0.0005 * (centre.exp() - 1.0) + 0.0036;
+    assert!((spread.avoided_g.unwrap() - g).abs() < 1e-9);
+    let burnt = relative.ln();
+    let combined = ((high / g).ln().powi(2) + burnt * burnt).sqrt().exp();
+    assert!((spread.avoided_high_g.unwrap() / g - combined).abs() < 1e-3, "{spread:?}");
 }
 
 #[test]

@@ -32,6 +32,12 @@ impl Strategy {
     }
 
     /// Grams of a trial's whole training: what it burnt and what is ahead of it.
+    /// The grams that a trial is predicted to need from where it is to its last step.
+    pub fn grams_to_last(&self, trial: usize) -> Option<f64> {
+        let trial = self.trials.get(trial)?;
+        Some((self.whole(trial) - trial.grams).max(0.0)).filter(|grams| grams.is_finite())
+    }
+
     pub(super) fn whole(&self, trial: &Trial) -> f64 {
         let from = trial.curve.len();
         let ahead = self.segments(&trial.features, Some((trial.step, trial.grams)), from);

@@ -54,6 +54,21 @@ pub struct Outcome {
     pub doomed: Fates,
     /// Those that ran on to their end under audit.
     pub audited: Fates,
+    /// The trials that were given up on their way.
+    pub given_up: Vec<GivenUp>,
+}
+
+/// A trial that was given up, as a report sees it, and as it would have gone on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenUp {
+    /// What it had emitted.
+    pub grams: f64,
+    /// What it was predicted to need still, when it was last judged.
+    pub predicted: Option<f64>,
+    /// For each completed trial: what that emitted in all, by what it had emitted at the same epoch.
+    pub growths: Vec<f64>,
+    /// What it would have needed still, by the table.
+    pub real: f64,
 }
 
 /// What would have become of doomed trials.
@@ -123,6 +138,7 @@ pub fn replay(table: &Table, searcher: &mut AskTell, course: &Course) -> Result<
     run.mark(run.budget * (1.0 + 1e-9));
     run.outcome.seconds = run.now;
     run.count_winners(searcher.doomed());
+    run.count_given_up();
     Ok(run.outcome)
 }
 
@@ -136,6 +152,8 @@ struct Run<'a> {
     used: Vec<bool>,
     /// The row and the epochs done of each trial.
     trials: Vec<(usize, usize)>,
+    /// What each trial was predicted to need after its last report.
+    predictions: Vec<Option<f64>>,
     paused: BTreeSet<usize>,
     done: bool,
     marked: usize,
@@ -155,6 +173,7 @@ impl<'a> Run<'a> {
             idle: (0..course.workers).collect(),
             used: vec![false; table.configs.len()],
             trials: Vec::new(),
+            predictions: Vec::new(),
             paused: BTreeSet::new(),
             done: false,
             marked: 0,
@@ -173,6 +192,7 @@ impl<'a> Run<'a> {
                 stopped_at: None,
                 doomed: Fates::default(),
                 audited: Fates::default(),
+                given_up: Vec::new(),
             },
         }
     }
@@ -195,6 +215,32 @@ impl<'a> Run<'a> {
         };
         self.outcome.doomed = doomed.iter().filter(|one| !one.audited).map(fate).sum();
         self.outcome.audited = doomed.iter().filter(|one| one.audited).filter(is_over).map(fate).sum();
+    }
+
+    /// Notes which trials were given up, and what they would have needed.
+    fn count_given_up(&mut self) {
+        // What still ran when the budget was spent was not given up.
+        let running: BTreeSet<usize> = self.running.iter().map(|Reverse(epoch)| epoch.trial).collect();
+        let curve = |row: usize| self.table.curves[row].grams.as_slice();
+        let completed: Vec<&[f64]> = self
+            .trials
+            .iter()
+            .filter(|(row, done)| *done == curve(*row).len())
+            .map(|(row, _)| curve(*row))
+            .collect();
+        let growth = |grams: &[f64], done: usize| Some(grams.last()? / grams.get(done - 1)?);
+        let given_up = |(trial, (row, done)): (usize, &(usize, usize))| {
+            let (grams, done) = (curve(*row), *done);
+            let whole =
+                grams.last().filter(|_| done > 0 && done < grams.len() && !running.contains(&trial))?;
+            Some(GivenUp {
+                grams: grams[done - 1],
+                predicted: self.predictions[trial],
+                growths: completed.iter().filter_map(|other| growth(other, done)).collect(),
+                real: whole - grams[done - 1],
+            })
+        };
+        self.outcome.given_up = self.trials.iter().enumerate().filter_map(given_up).collect();
     }
 
     /// Notes what stood at the marks that `upto` grams pass.
@@ -230,6 +276,7 @@ impl<'a> Run<'a> {
                     };
                     self.used[row] = true;
                     self.trials.push((row, 0));
+                    self.predictions.push(None);
                     searcher.started(self.table.configs[row].clone())
                 }
             };
@@ -274,6 +321,7 @@ impl<'a> Run<'a> {
             feasible: true,
         };
         let word = searcher.report(epoch.trial, &seen);
+        self.predictions[epoch.trial] = searcher.strategy().grams_to_last(epoch.trial);
         let fate = match word {
             _ if last => Fate::Complete,
             Word::Continue => {
