@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this program is a test, its helpers too")]
 
 mod control;
+mod costs;
 mod engine;
 mod explain;
 mod faults;

@@ -262,6 +262,10 @@ pub struct HostRow {
     pub other: Energy,
     /// Its graphics cards.
     pub gpus: Vec<Card>,
+    /// CPU cores that the worker may use; 0 where that was not told.
+    pub cpus: u32,
+    /// Memory that it may use, in bytes; 0 where that was not told.
+    pub memory: u64,
     /// When it was first heard of.
     pub joined_at: Timestamp,
     /// When it was last heard of.

@@ -117,6 +117,10 @@ const TIES: usize = 8;
 /// Which trials cannot be told from the best, and the greenest of them.
 fn tied(screen: &mut Screen, report: &Report) {
     let (Some(ties), Some(best)) = (&report.ties, &report.best) else { return };
+    if ties.by == Comparison::Nothing {
+        screen.say("ties", &format!("unknown: {}", ties.by.words()));
+        return;
+    }
     let mass = |value: f64| grams(GramsCo2e::new(value));
     let margin = if ties.margin > 0.0 {
         format!("; less than {} does not matter", number(ties.margin))
@@ -165,15 +169,16 @@ fn worth(screen: &mut Screen, report: &Report) {
     let unit = report.objectives.first().map_or("", |primary| primary.name.as_str());
     let rate = |per_kg: Option<f64>| per_kg.map_or("-".to_owned(), number);
     let part = |grams: f64| share(grams, report.co2e_g);
+    let is_compared = report.ties.as_ref().is_some_and(|ties| ties.by != Comparison::Nothing);
     let mut lines = Vec::new();
-    if let Some(last) = &gains.last_beyond_chance {
+    if let Some(last) = gains.last_beyond_chance.filter(|_| is_compared) {
         let (from, to, gain, price) = (last.from, last.to, number(last.gain), mass(last.price_g));
         let rate = rate(last.gain_per_kg);
         lines.push(format!(
             "the last gain beyond chance, from trial {from} to {to}: {unit} by {gain} for {price} ({rate} per kg)"
         ));
     }
-    if let Some(first) = gains.first_tied.filter(|_| gains.improvements.len() > 1) {
+    if let Some(first) = gains.first_tied.filter(|_| is_compared) {
         let (trial, after) = (first.trial, first.after_g);
         lines.push(format!(
             "{} ({}) were emitted after trial {trial}, the first that cannot be told from the best",
@@ -181,12 +186,12 @@ fn worth(screen: &mut Screen, report: &Report) {
             part(after)
         ));
     }
-    if let Some(last) = &gains.last_trials {
+    if let Some(last) = gains.last_trials.filter(|last| last.trials > 1) {
         let (trials, gain, co2e) = (last.trials, number(last.gain), mass(last.co2e_g));
         let rate = rate(last.gain_per_kg);
         lines.push(format!("the last {trials} trials: {unit} by {gain} for {co2e} ({rate} per kg)"));
     }
-    if let Some(point) = &gains.diminishing {
+    if let Some(point) = gains.diminishing.as_ref().filter(|_| gains.improvements.len() > 2) {
         let (trial, spent, from) = (point.trial, mass(point.spent_g), &point.threshold_from);
         let price = number(point.threshold_per_kg);
         lines.push(format!(

@@ -72,11 +72,11 @@ pub(crate) fn project(
         Fact::HostReadmitted { sweep, host } => {
             run("DELETE FROM excluded_host WHERE sweep = ?1 AND host = ?2", params![sweep.0, host])
         }
-        Fact::WorkerJoined { sweep, worker, description, gpus, host, place: _, cpus: _, memory: _, at } => {
+        Fact::WorkerJoined { sweep, worker, description, gpus, host, place: _, cpus, memory, at } => {
             run(
-                "INSERT INTO host (sweep, worker, description, gpus, joined_at_ms, heard_at_ms, host)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
-                params![sweep.0, worker.0, description, json(gpus), int(at.0), host],
+                "INSERT INTO host (sweep, worker, description, gpus, joined_at_ms, heard_at_ms, host, cpus, memory)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)",
+                params![sweep.0, worker.0, description, json(gpus), int(at.0), host, cpus, int(*memory)],
             )
         }
         Fact::WorkerGone { sweep, worker } => {

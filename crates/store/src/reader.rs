@@ -307,7 +307,8 @@ impl Reader {
     }
 
     fn hosts(&self, sweep: SweepId) -> Result<Vec<HostRow>, Error> {
-        let sql = "SELECT worker, description, total, other, gpus, joined_at_ms, heard_at_ms, gone
+        let sql =
+            "SELECT worker, description, total, other, gpus, joined_at_ms, heard_at_ms, gone, cpus, memory
                    FROM host WHERE sweep = ?1 ORDER BY worker";
         self.all(sql, [sweep.0], |row| {
             Ok(HostRow {
@@ -319,6 +320,8 @@ impl Reader {
                 joined_at: Timestamp(uint(row.get(5)?)?),
                 heard_at: Timestamp(uint(row.get(6)?)?),
                 gone: row.get(7)?,
+                cpus: row.get(8)?,
+                memory: uint(row.get(9)?)?,
             })
         })
     }

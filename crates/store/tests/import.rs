@@ -162,7 +162,8 @@ fn a_reader_brings_an_older_database_up_to_date_with_all_that_it_holds() {
     assert!(newest.iter().all(|one| one.workers.iter().all(|share| !share.host.is_empty())));
     let older = "DROP VIEW sweep_cost; DROP VIEW trial_cost; DROP VIEW host_cost; DROP TABLE spent;
         DROP INDEX trial_by_state; DROP INDEX attempt_by_worker;
-        ALTER TABLE host DROP COLUMN host; ALTER TABLE sweep DROP COLUMN origin; PRAGMA user_version = 3";
+        ALTER TABLE host DROP COLUMN host; ALTER TABLE host DROP COLUMN cpus;
+        ALTER TABLE host DROP COLUMN memory; ALTER TABLE sweep DROP COLUMN origin; PRAGMA user_version = 3";
     rusqlite::Connection::open(&path).unwrap().execute_batch(older).unwrap();
     let held = {
         let held = Journal::open(&path).unwrap();

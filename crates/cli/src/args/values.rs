@@ -267,6 +267,8 @@ pub(crate) enum StatementArg {
     Boamps,
     /// The Software Carbon Intensity, of a trial and of a point gained.
     Sci,
+    /// What the calculator of Green Algorithms would have said, beside what was metered.
+    GreenAlgorithms,
     /// `OpenMetrics` text, for a collector.
     Openmetrics,
 }
@@ -279,6 +281,7 @@ impl From<StatementArg> for Statement {
             StatementArg::Codecarbon => Self::CodeCarbon,
             StatementArg::Boamps => Self::BoAmps,
             StatementArg::Sci => Self::Sci,
+            StatementArg::GreenAlgorithms => Self::GreenAlgorithms,
             StatementArg::Openmetrics => Self::OpenMetrics,
         }
     }

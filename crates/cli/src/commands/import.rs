@@ -7,7 +7,7 @@ use gramwise_store::{Imported, Journal, What};
 
 use crate::args::Common;
 use crate::database;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::output::{print, say, terminal};
 
 /// Takes over the sweeps of other databases; prints what became of each.
@@ -17,7 +17,11 @@ pub(super) fn import(common: &Common, from: &[PathBuf]) -> anyhow::Result<Exit> 
     let mut rows = Vec::new();
     let mut is_otherwise = false;
     for other in from {
-        let imported = journal.import(other, database::now())?;
+        let imported = journal.import(other, database::now()).map_err(|error| {
+            // What to try is said of the database at hand, and this is another.
+            let what = error.to_string();
+            Failure::error(Exit::WrongInput, what.lines().next().unwrap_or_default().to_owned())
+        })?;
         let count = |what| imported.iter().filter(|one| one.what == what).count();
         let (new, gone_on, known) = (count(What::New), count(What::GoneOn), count(What::Known));
         is_otherwise |= count(What::Otherwise) > 0;

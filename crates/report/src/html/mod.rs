@@ -14,7 +14,7 @@ use self::plots::Figure;
 use crate::importance::trade_words;
 use crate::statements::{Statement, statement};
 use crate::units::{duration, energy, grams, number, share};
-use crate::{Report, calendar, pareto, words};
+use crate::{Comparison, Report, calendar, pareto, words};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -119,7 +119,8 @@ fn tiles(page: &mut String, report: &Report) {
             &format!("trial {}, {}", best.trial, mass(best.co2e_g)),
         );
     }
-    if let Some(ties) = &report.ties {
+    let compared = report.ties.as_ref().filter(|ties| ties.by != Comparison::Nothing);
+    if let Some(ties) = compared {
         let greenest = ties.greenest.zip(ties.greenest_co2e_g);
         let greenest = greenest
             .map_or(String::new(), |(trial, co2e)| format!("the greenest: trial {trial}, {}", mass(co2e)));
@@ -130,7 +131,7 @@ fn tiles(page: &mut String, report: &Report) {
         };
         tile("cannot be told from the best", &figure, &greenest);
     }
-    if let Some(first) = report.gains.first_tied {
+    if let Some(first) = report.gains.first_tied.filter(|_| compared.is_some()) {
         tile(
             "after the first of those",
             &share(first.after_g, report.co2e_g),
@@ -235,7 +236,7 @@ fn accounts(page: &mut String, report: &Report) {
 }
 
 fn ties(page: &mut String, report: &Report, record: &SweepRecord) {
-    let Some(ties) = &report.ties else { return };
+    let Some(ties) = report.ties.as_ref().filter(|ties| ties.by != Comparison::Nothing) else { return };
     let why = format!(
         "by {}, {}; a difference below {} does not matter; the best is among them with {:.0} %",
         record.sweep.spec.primary().name,

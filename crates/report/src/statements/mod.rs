@@ -2,6 +2,7 @@
 
 mod boamps;
 mod codecarbon;
+mod green_algorithms;
 mod huggingface;
 mod openmetrics;
 mod paper;
@@ -27,6 +28,8 @@ pub enum Statement {
     BoAmps,
     /// The Software Carbon Intensity, of a trial and of a point gained.
     Sci,
+    /// What the calculator of Green Algorithms would have said.
+    GreenAlgorithms,
     /// What was burnt so far, for a collector of metrics.
     OpenMetrics,
 }
@@ -39,6 +42,7 @@ pub fn statement(record: &SweepRecord, form: Statement, version: &str) -> String
         Statement::CodeCarbon => codecarbon::emissions(record),
         Statement::BoAmps => boamps::report(record, version),
         Statement::Sci => sci::intensity(record),
+        Statement::GreenAlgorithms => green_algorithms::compared(record),
         Statement::OpenMetrics => openmetrics::metrics(record),
     }
 }

@@ -254,6 +254,8 @@ pub(crate) fn record() -> SweepRecord {
             total,
             other,
             gpus: vec![Card { uuid: "GPU-5f2c".to_owned(), model: "NVIDIA A100-SXM4-40GB".to_owned() }],
+            cpus: 64,
+            memory: 512_000_000_000,
             joined_at: START,
             heard_at: Timestamp(START.0 + 723_000),
             gone: false,

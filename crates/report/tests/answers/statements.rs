@@ -68,3 +68,15 @@ fn a_report_of_boamps_has_the_whole_sweep() {
     assert!((kwh * 3.6e6 - report(&record()).energy_j).abs() < 1e-6, "{kwh} kWh");
     insta::assert_snapshot!("statement_boamps", json);
 }
+
+#[test]
+fn green_algorithms_is_asked_about_the_same_machines_and_time() {
+    let text = said(Statement::GreenAlgorithms);
+    // 64 cores, one GPU and 512 GB for 723 s.
+    let kwh = (64.0 * 12.0 + 200.0 + 512.0 * 0.3725) * 723.0 / 3.6e6;
+    assert!(
+        text.contains(&format!("Green Algorithms  {} kWh", gramwise_report::units::number(kwh))),
+        "{text}"
+    );
+    insta::assert_snapshot!("statement_green_algorithms", text);
+}

@@ -2,11 +2,11 @@
 
 use gramwise_carbon::{Footprint, GramsCo2e, Quality};
 use gramwise_model::rows::{Account, AccountRow, GrowthRow, SweepRecord, TrialState, Verdict};
-use gramwise_model::{Because, GainEstimate, Metric, TrialId};
+use gramwise_model::{Because, Metric, TrialId};
 use gramwise_report::report;
 use proptest::prelude::*;
 
-use crate::sample::{burnt, empty, estimate, record};
+use crate::sample::{burnt, empty, record};
 
 #[test]
 fn accounts_and_provenances_sum_to_the_total_exactly() {

@@ -36,12 +36,16 @@ INSERT INTO spent
 CREATE INDEX trial_by_state ON trial (sweep, state);
 CREATE INDEX attempt_by_worker ON attempt (sweep, worker, trial);
 
--- The machine's name, as its worker told it.
+-- The machine's name, and what its worker may use of it, as the worker told.
 ALTER TABLE host ADD COLUMN host TEXT NOT NULL DEFAULT '';
-UPDATE host SET host = coalesce(
-    (SELECT body ->> '$.worker_joined.host' FROM journal
-     WHERE journal.sweep = host.sweep AND kind = 'worker_joined'
-       AND body ->> '$.worker_joined.worker' = host.worker), '');
+ALTER TABLE host ADD COLUMN cpus INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE host ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
+UPDATE host SET (host, cpus, memory) = (
+    SELECT coalesce(max(body ->> '$.worker_joined.host'), ''), coalesce(max(body ->> '$.worker_joined.cpus'), 0),
+           coalesce(max(body ->> '$.worker_joined.memory'), 0)
+    FROM journal
+    WHERE journal.sweep = host.sweep AND kind = 'worker_joined'
+      AND body ->> '$.worker_joined.worker' = host.worker);
 
 -- Of which database a sweep is, and which it is there: null for those of this one.
 ALTER TABLE sweep ADD COLUMN origin TEXT;
