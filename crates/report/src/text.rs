@@ -137,7 +137,7 @@ fn tied(screen: &mut Screen, report: &Report) {
             format!("{} of {}: {}{more} cannot be told from the best", many.len(), ties.of, named.join(", "))
         }
     };
-    screen.say("ties", &format!("{found} (by {by}{margin})"));
+    screen.say("ties", &format!("{found} ({by}{margin})"));
     if let (Some(greenest), Some(co2e), true) = (ties.greenest, ties.greenest_co2e_g, ties.trials.len() > 1) {
         screen.more(&if greenest == best.trial {
             format!("the greenest of them: trial {greenest}, the best itself ({})", mass(co2e))
