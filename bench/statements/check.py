@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Are gramwise's statements what others read? Each is held against the other side's own reader.
 
-    python3 -m venv /tmp/readers && /tmp/readers/bin/pip install codecarbon==3.3.2 huggingface_hub jsonschema pandas prometheus-client
+    python3 -m venv /tmp/readers && /tmp/readers/bin/pip install codecarbon==3.3.2 huggingface_hub jsonschema pandas prometheus-client pyarrow
     cargo build --release && target/release/gramwise run examples/digits/sweep.yaml --db /tmp/digits.db
     /tmp/readers/bin/python bench/statements/check.py /tmp/digits.db BOAMPS-SCHEMAS [GRAMWISE]
 
@@ -85,6 +85,19 @@ def openmetrics():
     assert families["gramwise_energy_joules"].unit == "joules"
 
 
-for check in [boamps, codecarbon, huggingface, openmetrics]:
+def parquet():
+    import io
+
+    import pyarrow.parquet
+
+    told = [gramwise, "--db", database, "trials", str(report["sweep"]), "-o", "parquet"]
+    table = pyarrow.parquet.read_table(io.BytesIO(subprocess.run(told, check=True, capture_output=True).stdout))
+    assert table.num_rows == report["trials"]["total"]
+    types = {field.name: str(field.type) for field in table.schema}
+    assert (types["energy_uj"], types["co2e_g"], types["state"]) == ("int64", "double", "string"), types
+    assert sum(table["energy_uj"].to_pylist()) == report["accounts"]["trial"]["energy_uj"]
+
+
+for check in [boamps, codecarbon, huggingface, openmetrics, parquet]:
     check()
     print(f"{check.__name__}: read by its own reader")

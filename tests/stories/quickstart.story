@@ -42,7 +42,7 @@ attempts   3 attempts: 3 finished; 9 steps run
 
 best       trial 2: val_error 0.21, co2e … at epoch 3
            lr 0.1
-ties       unknown: nothing was repeated, and there are too few trials for a model
+ties       unknown: nothing was repeated, and a model cannot be made of so few trials or such values
 
 energy     … of IT equipment
 CO2e       … of operation (between … and … at about 95 %)

@@ -93,7 +93,7 @@ error: `objectives.goal` must be one of minimize, maximize, found the text `mini
 
     #[test]
     fn warnings_are_called_so_and_no_problem_shows_nothing() {
-        let text = TEXT.replace('é', "x").replace("minimise", "minimize") + "project: old\n";
+        let text = TEXT.replace('é', "x").replace("minimise", "minimize") + "entity: old\n";
         let (_, warnings) = SweepSpec::from_yaml(&text).unwrap();
         assert!(render("s.yaml", &text, &warnings, Severity::Warning, false).starts_with("warning: "));
         assert_eq!(render("s.yaml", &text, &Problems::default(), Severity::Error, false), "");

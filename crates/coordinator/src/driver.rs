@@ -85,7 +85,7 @@ pub fn replicas(reader: &Reader, sweep: Option<&str>, asked: Replication) -> Res
         Error::Replicate(format!("{what}\n{hint}"))
     })?;
     let (trials, spent) = (reader.trials(found.id)?, reader.total(found.id)?);
-    replicate(&found, &trials, &spent, asked).map_err(Error::Replicate)
+    replicate(&found, &trials, &spent, &reader.replicates(found.id)?, asked).map_err(Error::Replicate)
 }
 
 /// A call for work that has no answer yet.

@@ -71,6 +71,9 @@ pub struct Replicates {
     pub originals: Vec<Original>,
     /// How often each is run again. The n-th runs of all have the same seed, so that they can be compared in pairs.
     pub seeds: u32,
+    /// So many seeds were run by earlier replicates of the sweep: these are further ones.
+    #[serde(default)]
+    pub after: u32,
 }
 
 /// A trial of the other sweep.
@@ -88,12 +91,12 @@ impl Replicates {
         u32::try_from(self.originals.len()).unwrap_or(u32::MAX).saturating_mul(self.seeds)
     }
 
-    /// What a trial runs again, and with which seed, counted from 1. Each seed is run through all configurations before the next, so
+    /// What a trial runs again, and with which seed, counted from 1 over all replicates of the sweep. Each seed is run through all configurations before the next, so
     /// that a budget that runs out leaves as many whole comparisons as it can.
     pub fn original(&self, trial: TrialId) -> Option<(&Original, u32)> {
         let place = trial.0.checked_sub(1).filter(|place| *place < self.trials())?;
         let every = u32::try_from(self.originals.len()).unwrap_or(u32::MAX);
-        Some((self.originals.get((place % every) as usize)?, place / every + 1))
+        Some((self.originals.get((place % every) as usize)?, self.after + place / every + 1))
     }
 }
 

@@ -5,7 +5,7 @@ use gramwise_model::{Because, GainPerKg, Timestamp, TrialId};
 use serde::Serialize;
 
 use crate::pruning::estimate;
-use crate::ties::Ties;
+use crate::ties::{Comparison, Ties};
 
 /// The last trials are one in so many of those that ended.
 const LAST_OF: usize = 5;
@@ -140,6 +140,7 @@ pub(crate) fn ended_at(record: &SweepRecord, trial: TrialId) -> Option<Timestamp
 pub(crate) fn gains(record: &SweepRecord, ties: Option<&Ties>) -> Gains {
     let spent = Spent::of(record);
     let improvements = improvements(record, &spent);
+    let ties = ties.filter(|ties| ties.by != Comparison::Nothing);
     let last_beyond_chance = ties.and_then(|ties| beyond_chance(&improvements, ties));
     let tied = ties.and_then(|ties| improvements.iter().find(|one| ties.not_beaten.contains(&one.trial)));
     Gains {

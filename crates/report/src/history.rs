@@ -92,14 +92,16 @@ fn items<'a>(rows: &'a [SweepSummary], query: &HistoryQuery) -> Vec<Item<'a>> {
 pub fn history(rows: &[SweepSummary], query: &HistoryQuery) -> Listing {
     let items = items(rows, query);
     let mut total = Sum::default();
-    let mut groups: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
+    let mut groups: BTreeMap<Vec<Key>, Sum> = BTreeMap::new();
     for item in &items {
         total.add(item);
         if !query.group_by.is_empty() {
-            let key = query.group_by.iter().map(|by| by.of(item)).collect();
+            let key = query.group_by.iter().map(|by| Key::of(*by, item)).collect();
             groups.entry(key).or_default().add(item);
         }
     }
+    let name = |key: Vec<Key>| key.into_iter().map(|key| key.name).collect();
+    let groups: Vec<(Vec<String>, Sum)> = groups.into_iter().map(|(key, sum)| (name(key), sum)).collect();
     Listing {
         sheet: sheet(&total, &groups, query),
         records: records(&total, &groups, query),
@@ -155,10 +157,24 @@ impl GroupBy {
                 cards.any(|card| card.model == word) || self.of(item) == word
             }
             Self::Sweep => item.row.sweep.id.to_string() == word || item.row.sweep.spec.name == word,
-            Self::Month | Self::Name | Self::User | Self::Zone | Self::Project | Self::Host => {
-                self.of(item) == word
-            }
+            Self::User => self.of(item) == word || item.row.sweep.submitted_by == word,
+            Self::Zone => self.of(item).eq_ignore_ascii_case(word),
+            Self::Month | Self::Name | Self::Project | Self::Host => self.of(item) == word,
         }
+    }
+}
+
+/// What a group is called. Sweeps are in the order of their numbers, all else in that of its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    number: u32,
+    name: String,
+}
+
+impl Key {
+    fn of(by: GroupBy, item: &Item<'_>) -> Self {
+        let number = if by == GroupBy::Sweep { item.row.sweep.id.0 } else { 0 };
+        Self { number, name: by.of(item) }
     }
 }
 
@@ -200,8 +216,8 @@ fn figures(sum: &Sum) -> json::Plain {
     .collect()
 }
 
-fn as_json(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery) -> String {
-    let group = |(key, sum): (&Vec<String>, &Sum)| {
+fn as_json(total: &Sum, groups: &[(Vec<String>, Sum)], query: &HistoryQuery) -> String {
+    let group = |(key, sum): &(Vec<String>, Sum)| {
         let mut object = figures(sum);
         object.extend(
             query.group_by.iter().zip(key).map(|(by, value)| (by.name().to_owned(), value.as_str().into())),
@@ -219,7 +235,7 @@ fn headings(query: &HistoryQuery) -> Vec<&'static str> {
     query.group_by.iter().map(|by| by.name()).collect()
 }
 
-fn sheet(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery) -> Sheet {
+fn sheet(total: &Sum, groups: &[(Vec<String>, Sum)], query: &HistoryQuery) -> Sheet {
     let mut header = headings(query);
     if header.is_empty() {
         header.push("");
@@ -234,7 +250,7 @@ fn sheet(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery)
         header.push("trend");
         alignment.resize(header.len(), Align::Left);
     }
-    let most = groups.values().map(|sum| sum.footprint.co2e.get()).max().unwrap_or(0);
+    let most = groups.iter().map(|(_, sum)| sum.footprint.co2e.get()).max().unwrap_or(0);
     let row = |key: Vec<String>, sum: &Sum| {
         let Footprint { energy: amount, co2e } = &sum.footprint;
         let part = share(co2e.get() as f64, total.footprint.co2e.get() as f64);
@@ -243,7 +259,7 @@ fn sheet(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery)
         let figures = [grams(co2e.grams()), part].into_iter().chain(counts);
         key.into_iter().chain(figures).chain([energy(amount.total()), quality]).collect::<Vec<_>>()
     };
-    let with_trend = |(key, sum): (&Vec<String>, &Sum)| {
+    let with_trend = |(key, sum): &(Vec<String>, Sum)| {
         let mut cells = row(key.clone(), sum);
         if is_trend {
             cells.push(bar(sum.footprint.co2e.get(), most));
@@ -265,7 +281,7 @@ fn bar(part: u64, longest: u64) -> String {
 }
 
 /// One line per group, or the total alone where there are no groups: a spreadsheet adds up by itself.
-fn records(total: &Sum, groups: &BTreeMap<Vec<String>, Sum>, query: &HistoryQuery) -> Records {
+fn records(total: &Sum, groups: &[(Vec<String>, Sum)], query: &HistoryQuery) -> Records {
     let mut header = headings(query);
     header.extend(["sweeps", "trials", "energy_uj", "co2e_g", "quality"]);
     let line = |key: &[String], sum: &Sum| {

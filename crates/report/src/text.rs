@@ -129,7 +129,7 @@ fn tied(screen: &mut Screen, report: &Report) {
     };
     let by = ties.by.words();
     let found = match ties.trials.as_slice() {
-        [only] => format!("none: trial {only} is better than the {} others beyond chance", ties.of - 1),
+        [only] => format!("none: trial {only} is better beyond chance than the other {}", ties.of - 1),
         many => {
             let named: Vec<String> = many.iter().take(TIES).map(ToString::to_string).collect();
             let more = many.len().saturating_sub(TIES);
@@ -142,7 +142,8 @@ fn tied(screen: &mut Screen, report: &Report) {
         screen.more(&if greenest == best.trial {
             format!("the greenest of them: trial {greenest}, the best itself ({})", mass(co2e))
         } else {
-            let best = format!("trial {}: {}", best.trial, mass(best.co2e_g));
+            let took = best.metrics.get(CO2E).and_then(serde_json::Value::as_f64).unwrap_or(best.co2e_g);
+            let best = format!("trial {}: {}", best.trial, mass(took));
             format!("the greenest of them: trial {greenest}, {} ({best})", mass(co2e))
         });
     }

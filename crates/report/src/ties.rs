@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use gramwise_model::rows::{SweepRecord, TrialRow};
-use gramwise_model::{Config, Metrics, Objective, TrialId, Value};
+use gramwise_model::{CO2E, Config, Metrics, Objective, TrialId, Value};
 use gramwise_search::points;
 use gramwise_significance::{Arm, By, ties as told_apart};
 use gramwise_surrogate::{Means, normal_cdf};
@@ -105,7 +105,9 @@ impl Comparison {
             Self::WelchT => "by Welch's t-tests",
             Self::PooledT => "by Welch's t-tests, with the others' variance where there is one result",
             Self::Model => "by a model: nothing was repeated",
-            Self::Nothing => "nothing was repeated, and there are too few trials for a model",
+            Self::Nothing => {
+                "nothing was repeated, and a model cannot be made of so few trials or such values"
+            }
         }
     }
 }
@@ -126,9 +128,11 @@ pub(crate) fn ties(record: &SweepRecord) -> Option<Ties> {
     if let Some(arms) = repeated {
         found.not_beaten.extend(not_beaten_at_once(arms, &candidates, primary));
     }
-    let booked =
-        |id: &TrialId| candidates.iter().find(|trial| trial.id == *id).map(|trial| trial.booked.co2e);
-    let greenest = found.trials.iter().min_by_key(|id| (booked(id), **id)).copied();
+    let took =
+        |id: &TrialId| candidates.iter().find(|trial| trial.id == *id).map_or(f64::INFINITY, |one| took(one));
+    // Where nothing is told apart, nothing says which of them will do.
+    let compared = found.trials.iter().filter(|_| found.by != Comparison::Nothing);
+    let greenest = compared.min_by(|a, b| took(a).total_cmp(&took(b)).then(a.cmp(b))).copied();
     let replicated_by = record.replications.iter().map(|one| ReplicatedBy {
         sweep: one.sweep,
         results: one.results.len() as u64,
@@ -137,10 +141,16 @@ pub(crate) fn ties(record: &SweepRecord) -> Option<Ties> {
     });
     Some(Ties {
         greenest,
-        greenest_co2e_g: greenest.and_then(|id| booked(&id)).map(|grams| grams.grams().get()),
+        greenest_co2e_g: greenest.map(|id| took(&id)),
         replicated_by: replicated_by.collect(),
         ..found
     })
+}
+
+/// What a trial took to come to its result, in grams: not what was charged for it, which may be more.
+pub(crate) fn took(trial: &TrialRow) -> f64 {
+    let metric = trial.metrics.get(CO2E).and_then(|metric| metric.finite());
+    metric.unwrap_or_else(|| trial.booked.co2e.grams().get())
 }
 
 /// A trial and the results of its configuration, by seed.
@@ -154,13 +164,12 @@ fn cost(metrics: &Metrics, objective: &Objective) -> Option<f64> {
 fn replicated<'a>(record: &SweepRecord, candidates: &[&'a TrialRow]) -> Option<Arms<'a>> {
     let primary = record.sweep.spec.primary();
     let mut arms: BTreeMap<TrialId, Arm> = BTreeMap::new();
-    for (round, replication) in record.replications.iter().enumerate() {
+    for replication in &record.replications {
         for result in &replication.results {
             // A diverged run is a result too: no mean is finite with it.
             let value = cost(&result.metrics, primary).unwrap_or(f64::INFINITY);
-            // Seeds of one sweep are the same for all its trials; those of another are others.
-            let seed = (round as u64) << 32 | u64::from(result.seed);
-            arms.entry(result.of).or_default().results.insert(seed, value);
+            // A seed that was run twice is one result.
+            arms.entry(result.of).or_default().results.insert(u64::from(result.seed), value);
         }
     }
     let of = |id: &TrialId| candidates.iter().find(|trial| trial.id == *id).copied();

@@ -1,7 +1,7 @@
 //! A sweep's best configurations, to be run again.
 
 use gramwise_carbon::{Footprint, GramsCo2e};
-use gramwise_model::rows::{SweepRow, TrialRow, TrialState};
+use gramwise_model::rows::{SweepRow, SweepState, TrialRow, TrialState};
 use gramwise_model::{Budget, Original, PruneSpec, Pruner, Replicates, Sampler, SweepSpec};
 
 /// What is to be run again, and for how much.
@@ -16,11 +16,13 @@ pub struct Replication {
 }
 
 /// The sweep that runs the best completed trials of a sweep again, from their beginning, each with the same seeds, none of them pruned.
-/// `spent` is what the sweep took. `Err` says why there is none.
+/// `spent` is what the sweep took; `earlier` are its replicates, with what they took: of those that ended, seeds are not run twice, and what
+/// they took is not there to be spent again. `Err` says why there is none.
 pub fn replicate(
     sweep: &SweepRow,
     trials: &[TrialRow],
     spent: &Footprint,
+    earlier: &[(SweepRow, Footprint)],
     asked: Replication,
 ) -> Result<SweepSpec, String> {
     if let Some(replicates) = &sweep.spec.replicates {
@@ -51,8 +53,15 @@ pub fn replicate(
             sweep.id
         ));
     }
-    let replicates = Replicates { of: sweep.id, originals, seeds: asked.seeds };
-    let budget = budget(sweep, spent, asked.co2e, replicates.trials())?;
+    // One that has not ended goes on if it is asked for again.
+    let ended = || earlier.iter().filter(|(row, _)| row.state == SweepState::Ended);
+    let through = |(row, _): &(SweepRow, Footprint)| {
+        row.spec.replicates.as_ref().map_or(0, |replicates| replicates.after + replicates.seeds)
+    };
+    let after = ended().map(through).max().unwrap_or(0);
+    let replicates = Replicates { of: sweep.id, originals, seeds: asked.seeds, after };
+    let spent = ended().fold(*spent, |sum, (_, spent)| sum + *spent);
+    let budget = budget(sweep, &spent, asked.co2e, replicates.trials())?;
     Ok(SweepSpec {
         name: format!("{} again", sweep.spec.name),
         method: Sampler::Random,

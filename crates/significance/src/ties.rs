@@ -34,10 +34,11 @@ pub struct Ties {
     pub by: By,
 }
 
-/// How arms were compared.
+/// How arms were compared. Two arms of which one has no seed that the other has not are compared in pairs of the seeds they share, whatever the
+/// others have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// By Student's paired t-test: all arms have results of the same seeds.
+    /// By Student's paired t-test of the seeds that two arms share.
     Pairs,
     /// By Welch's t-test.
     Welch,
@@ -75,11 +76,11 @@ pub fn ties(arms: &[Arm], margin: f64, confidence: f64) -> Ties {
 }
 
 fn how<'a>(arms: impl Iterator<Item = &'a Arm> + Clone) -> By {
-    let Some(first) = arms.clone().next() else { return By::Nothing };
-    let (same, repeated) = arms.clone().fold((true, 0), |(same, repeated), arm| {
-        (same && arm.results.keys().eq(first.results.keys()), repeated + usize::from(arm.results.len() > 1))
-    });
-    match (same, repeated) {
+    let repeated = arms.clone().filter(|arm| arm.results.len() > 1).count();
+    // The one with the most seeds has all of the others', or some are not paired.
+    let Some(longest) = arms.clone().max_by_key(|arm| arm.results.len()) else { return By::Nothing };
+    let is_paired = arms.clone().all(|arm| arm.results.len() > 1 && shared(arm, longest).is_some());
+    match (is_paired, repeated) {
         (_, 0) => By::Nothing,
         (true, _) => By::Pairs,
         (false, _) if repeated == arms.count() => By::Welch,
@@ -99,15 +100,25 @@ fn pooled<'a>(arms: impl Iterator<Item = &'a Arm>) -> Option<(f64, f64)> {
     (freedom > 0.0).then(|| (squares / freedom, freedom))
 }
 
+/// The results of two arms at the seeds that they share, if they share two or more and one of them has no others.
+fn shared(first: &Arm, second: &Arm) -> Option<(Vec<f64>, Vec<f64>)> {
+    let pairs = first.results.iter().filter_map(|(seed, value)| Some((*value, *second.results.get(seed)?)));
+    let (a, b): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    (a.len() > 1 && a.len() == first.results.len().min(second.results.len())).then_some((a, b))
+}
+
 /// How much more the first costs than the second.
 fn difference(first: &Arm, second: &Arm, by: By, pooled: Option<(f64, f64)>) -> Option<Difference> {
     let [a, b]: [Vec<f64>; 2] = [first, second].map(|arm| arm.results.values().copied().collect());
+    if let Some((a, b)) = shared(first, second) {
+        return paired_t(&a, &b);
+    }
     match by {
         By::Nothing => None,
-        By::Pairs => paired_t(&a, &b),
-        By::Welch | By::Pooled => welch_t(&a, &b).or_else(|| {
-            // Results that are all the same say nothing of how one result varies.
-            let (variance, freedom) = pooled.filter(|(variance, _)| *variance > 0.0)?;
+        By::Pairs | By::Welch | By::Pooled => welch_t(&a, &b).or_else(|| {
+            // Results that are all the same, but for rounding, say nothing of how one result varies.
+            let size = first.mean().abs().max(second.mean().abs());
+            let (variance, freedom) = pooled.filter(|(variance, _)| variance.sqrt() > 1e-9 * size)?;
             let error = (variance * (1.0 / a.len() as f64 + 1.0 / b.len() as f64)).sqrt();
             Difference::of(first.mean() - second.mean(), error, freedom)
         }),
@@ -217,6 +228,13 @@ mod tests {
         let far = [arm(&[0.10, 0.11, 0.09, 0.10, 0.105]), arm(&[0.2]), arm(&[0.101])];
         let found = ties(&far, 0.0, 0.95);
         assert_eq!((found.members.as_slice(), found.by), ([0, 2].as_slice(), By::Pooled));
+        // A beaten one stays beaten where the others have further seeds.
+        let mut arms =
+            [arm(&[0.10, 0.15, 0.12, 0.11]), arm(&[0.11, 0.16, 0.131]), arm(&[0.10, 0.15, 0.12, 0.11])];
+        arms[2].results.insert(9, 0.3);
+        let found = ties(&arms[..2], 0.0, 0.95);
+        assert_eq!((found.members.as_slice(), found.by), ([0].as_slice(), By::Pairs));
+        assert_eq!(ties(&arms, 0.0, 0.9).members, [0, 2], "{arms:?}");
         let same = ties(&[arm(&[0.2, 0.2, 0.2]), arm(&[0.1])], 0.0, 0.95);
         assert_eq!(same.members, [1, 0], "nothing is known of how one result varies");
         let once = ties(&[arm(&[0.1]), arm(&[0.9])], 0.0, 0.95);

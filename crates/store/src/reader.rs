@@ -395,11 +395,17 @@ impl Reader {
         })
     }
 
-    /// Sweeps that ran trials of this one again.
-    fn replications(&self, sweep: SweepId) -> Result<Vec<Replication>, Error> {
+    /// Sweeps that run trials of a sweep again, with what each took.
+    pub fn replicates(&self, sweep: SweepId) -> Result<Vec<(SweepRow, Footprint)>, Error> {
         let sql = format!("{SWEEP} WHERE spec ->> '$.replicates.of' = ?1 ORDER BY id");
         let rows = self.all(&sql, [sweep.0], sweep_row)?;
-        let replication = |row: SweepRow| {
+        rows.into_iter().map(|row| Ok((self.total(row.id)?, row)).map(|(total, row)| (row, total))).collect()
+    }
+
+    /// What those came to.
+    fn replications(&self, sweep: SweepId) -> Result<Vec<Replication>, Error> {
+        let rows = self.replicates(sweep)?;
+        let replication = |(row, total): (SweepRow, Footprint)| {
             let original = |trial| row.spec.replicates.as_ref()?.original(trial);
             let sql = "SELECT id, metrics FROM trial WHERE sweep = ?1 AND state = 'completed' ORDER BY id";
             let completed = self.all(sql, [row.id.0], |row| {
@@ -409,11 +415,10 @@ impl Reader {
                 let (original, seed) = original(trial)?;
                 Some(ReplicateResult { of: original.trial, seed, metrics })
             };
-            let accounts = self.accounts(row.id)?;
             Ok(Replication {
                 sweep: row.id,
                 state: row.state,
-                total: accounts.iter().fold(Footprint::ZERO, |sum, one| sum + one.footprint),
+                total,
                 results: completed.into_iter().filter_map(result).collect(),
             })
         };

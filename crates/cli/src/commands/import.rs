@@ -12,6 +12,9 @@ use crate::output::{print, say, terminal};
 
 /// Takes over the sweeps of other databases; prints what became of each.
 pub(super) fn import(common: &Common, from: &[PathBuf]) -> anyhow::Result<Exit> {
+    if let Some(missing) = from.iter().find(|other| !other.is_file()) {
+        return Err(Failure::error(Exit::WrongInput, format!("no database at {}", missing.display())));
+    }
     let path = database::path(common)?;
     let mut journal = Journal::open(&path)?;
     let mut rows = Vec::new();
@@ -27,7 +30,7 @@ pub(super) fn import(common: &Common, from: &[PathBuf]) -> anyhow::Result<Exit> 
         is_otherwise |= count(What::Otherwise) > 0;
         say(
             common,
-            &format!("{}: {new} new sweeps, {gone_on} that went on, {known} known already", other.display()),
+            &format!("{}: new {new}, went on since {gone_on}, known already {known}", other.display()),
         );
         rows.extend(imported.iter().map(row));
     }
@@ -35,6 +38,7 @@ pub(super) fn import(common: &Common, from: &[PathBuf]) -> anyhow::Result<Exit> 
     print(table(&["sweep", "name", "is", "there"], rows, &alignment, terminal()))?;
     if is_otherwise {
         say(common, "what both databases know and tell otherwise was left as it is here");
+        return Ok(Exit::Refused);
     }
     Ok(Exit::Success)
 }

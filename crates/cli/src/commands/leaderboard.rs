@@ -10,7 +10,7 @@ use gramwise_report::{Contest, Entry};
 use crate::args::{Common, LeaderboardArgs};
 use crate::database;
 use crate::exit::{Exit, Failure};
-use crate::output::{print, terminal};
+use crate::output::{print, say, terminal};
 
 /// Ranks the entries of files and of sweeps.
 pub(super) fn leaderboard(common: &Common, args: &LeaderboardArgs) -> anyhow::Result<Exit> {
@@ -28,25 +28,44 @@ pub(super) fn leaderboard(common: &Common, args: &LeaderboardArgs) -> anyhow::Re
         let reader = database::reader(common)?;
         for name in &args.sweeps {
             let record = database::record(&reader, Some(name))?;
-            let primary = record.sweep.spec.primary();
-            stated.get_or_insert((primary.goal, primary.meaningful));
+            let (spec, id) = (&record.sweep.spec, record.sweep.id);
+            if let Some(replicates) = &spec.replicates {
+                return Err(wrong(&format!(
+                    "sweep {id} runs trials of sweep {of} again\nhint: `--sweep {of}` counts both",
+                    of = replicates.of
+                )));
+            }
+            let primary = spec.primary();
+            let first = stated.get_or_insert((primary.clone(), id));
+            if (&first.0.name, first.0.goal) != (&primary.name, primary.goal) {
+                return Err(wrong(&format!(
+                    "sweeps {} and {id} cannot be compared: one is about {}, the other about {}",
+                    first.1, first.0.name, primary.name
+                )));
+            }
             let entry = answers::entry(&record);
             entries.push(entry.ok_or_else(|| {
                 wrong(&format!("sweep `{name}` has no completed trial that keeps the constraints"))
             })?);
         }
     }
-    let (goal, meaningful) = stated.unwrap_or((Goal::Maximize, None));
+    let (goal, meaningful) =
+        stated.map_or((Goal::Maximize, None), |(primary, _)| (primary.goal, primary.meaningful));
     let margin = args.margin.or(meaningful).unwrap_or(0.0);
     if !(margin.is_finite() && margin >= 0.0) {
         return Err(wrong(&format!("`--margin` is a difference of 0 or more, found {margin}")));
     }
     let contest = Contest { goal: args.goal.map_or(goal, Into::into), margin };
+    let better = match contest.goal {
+        Goal::Minimize => "smaller",
+        Goal::Maximize => "larger",
+    };
+    say(common, &format!("{better} scores are better; inside a group, fewer grams"));
     let mut names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     names.sort_unstable();
     let mut pairs = names.iter().zip(names.iter().skip(1));
     if let Some((twice, _)) = pairs.find(|(one, next)| one == next) {
-        return Err(wrong(&format!("`{twice}` is an entry of several files\nhint: rename one of them")));
+        return Err(wrong(&format!("`{twice}` is an entry twice\nhint: rename one of them")));
     }
     print(answers::leaderboard(&entries, contest).written(args.output.form.into(), terminal()))?;
     Ok(Exit::Success)
@@ -105,6 +124,9 @@ fn read(file: &Path) -> anyhow::Result<Vec<Entry>> {
             }
             entry.co2e_g = Some(entry.co2e_g.unwrap_or(0.0) + grams);
         }
+    }
+    if entries.is_empty() {
+        return Err(at(1, "there are no rows under the header"));
     }
     Ok(entries)
 }

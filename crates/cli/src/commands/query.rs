@@ -202,8 +202,17 @@ fn said(path: &Path, query: &Query, terminal: Terminal) -> anyhow::Result<Said> 
         }
         Query::History(args) => {
             let HistoryArgs { group_by, since, until, output, .. } = &**args;
+            if let (Some(since), Some(until)) = (since, until)
+                && since.begins >= until.ends
+            {
+                let message = "`--since` is after `--until`";
+                return Err(Failure::error(Exit::WrongInput, message));
+            }
+            // By name it is the newest of that name, as everywhere.
+            let sweep = args.sweep.as_deref().map(|name| database::sweep(&reader, Some(name))).transpose()?;
+            let sweep = sweep.map(|row| row.id.to_string());
             let only = [
-                (GroupBy::Sweep, &args.sweep),
+                (GroupBy::Sweep, &sweep),
                 (GroupBy::Name, &args.name),
                 (GroupBy::Project, &args.project),
                 (GroupBy::Tags, &args.tag),

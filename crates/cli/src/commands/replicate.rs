@@ -2,10 +2,11 @@
 
 use gramwise_carbon::GramsCo2e;
 use gramwise_coordinator::replicas;
+use gramwise_model::Replicates;
 use gramwise_model::rows::TrialRow;
-use gramwise_model::{Replicates, SweepSpec};
-use gramwise_report::units::{energy, grams};
+use gramwise_report::units::grams;
 use gramwise_search::Replication;
+use gramwise_store::Reader;
 use gramwise_wire::v1::ReplicateRequest;
 
 use super::{client, run, runtime};
@@ -29,40 +30,68 @@ pub(super) fn replicate(common: &Common, args: &ReplicateArgs) -> anyhow::Result
     let spec = replicas(&reader, sweep.sweep.as_deref(), asked)
         .map_err(|error| Failure::error(Exit::WrongInput, error.to_string()))?;
     if let Some(replicates) = &spec.replicates {
-        let expected = expected(&reader.trials(replicates.of)?, replicates, &spec);
+        let expected = Expected::of(&reader, replicates)?;
         drop(reader);
+        let limit = spec.budget.co2e.map(GramsCo2e::get);
+        if let Some(limit) = limit.filter(|limit| *limit < expected.seed_g) {
+            let (limit, seed) = (grams(GramsCo2e::new(limit)), grams(GramsCo2e::new(expected.seed_g)));
+            return Err(Failure::error(
+                Exit::WrongInput,
+                format!(
+                    "{limit} are not enough for one seed of each: that takes about {seed}\nhint: `--co2e` allows more, `--top` takes fewer"
+                ),
+            ));
+        }
+        let told = expected.told(replicates, limit);
         if *dry_run {
-            print(expected)?;
+            print(told)?;
             return Ok(Exit::Success);
         }
-        say(common, expected.trim_end());
+        say(common, told.trim_end());
     }
     run::here(common, here, spec)
 }
 
-/// What it will take if each run takes what the first one did.
-fn expected(trials: &[TrialRow], replicates: &Replicates, spec: &SweepSpec) -> String {
-    let of = |id| trials.iter().find(|trial| trial.id == id).map(|trial| trial.booked);
-    let once = replicates
-        .originals
-        .iter()
-        .filter_map(|original| of(original.trial))
-        .fold(gramwise_carbon::Footprint::ZERO, |sum, one| sum + one);
-    let seeds = f64::from(replicates.seeds);
-    let co2e = GramsCo2e::new(once.co2e.grams().get() * seeds);
-    let joules = gramwise_carbon::Microjoules::new(once.energy.total().get() * u64::from(replicates.seeds));
-    let numbers: Vec<String> =
-        replicates.originals.iter().map(|original| original.trial.to_string()).collect();
-    let limit =
-        spec.budget.co2e.map_or(String::new(), |limit| format!(", and no more than {}", grams(limit)));
-    format!(
-        "trials {} of sweep {}, {} seeds each: about {} CO2e, {}, beside idle hosts{limit}\n",
-        numbers.join(", "),
-        replicates.of,
-        replicates.seeds,
-        grams(co2e),
-        energy(joules)
-    )
+/// What it will take if each run takes what the first one did, and waiting and overhead their share.
+struct Expected {
+    /// Of one seed of each configuration, in grams.
+    seed_g: f64,
+}
+
+impl Expected {
+    fn of(reader: &Reader, replicates: &Replicates) -> anyhow::Result<Self> {
+        let trials = reader.trials(replicates.of)?;
+        let grams = |trials: &mut dyn Iterator<Item = &TrialRow>| {
+            trials.map(|trial| trial.booked.co2e.grams().get()).sum::<f64>()
+        };
+        let all = grams(&mut trials.iter());
+        let is_original =
+            |trial: &&TrialRow| replicates.originals.iter().any(|original| original.trial == trial.id);
+        let once = grams(&mut trials.iter().filter(is_original));
+        let whole = reader.total(replicates.of)?.co2e.grams().get();
+        Ok(Self { seed_g: if all > 0.0 { once * whole / all } else { once } })
+    }
+
+    fn told(&self, replicates: &Replicates, limit: Option<f64>) -> String {
+        let numbers: Vec<String> =
+            replicates.originals.iter().map(|original| original.trial.to_string()).collect();
+        let Replicates { of, seeds, .. } = replicates;
+        let whole = self.seed_g * f64::from(*seeds);
+        let budget = match limit {
+            Some(limit) if limit < whole => format!(
+                "; {} are enough for about {:.0} seeds",
+                grams(GramsCo2e::new(limit)),
+                (limit / self.seed_g).floor()
+            ),
+            Some(limit) => format!(", and no more than {}", grams(GramsCo2e::new(limit))),
+            None => String::new(),
+        };
+        format!(
+            "trials {} of sweep {of}, {seeds} seeds each: about {} CO2e in all{budget}\n",
+            numbers.join(", "),
+            grams(GramsCo2e::new(whole))
+        )
+    }
 }
 
 fn afar(common: &Common, args: &ReplicateArgs) -> anyhow::Result<Exit> {

@@ -45,7 +45,8 @@ pub(super) struct Axis {
 impl Axis {
     /// Over values; in powers of ten where the largest is more than so many times the least, and none is below zero.
     fn over(title: &str, values: impl Iterator<Item = f64>, (from, to): (f64, f64), span: f64) -> Self {
-        let finite = values.filter(|value| value.is_finite());
+        // Beyond this, differences overflow: such values stand at the edge.
+        let finite = values.filter(|value| value.abs() < 1e150);
         let (low, high) = finite
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
@@ -56,7 +57,13 @@ impl Axis {
             axis.high = high * 1.1;
         } else {
             // Room at both ends; a single value sits in the middle.
-            let room = if high > low { 0.04 * (high - low) } else { high.abs().max(1e-12) * 0.5 };
+            let room = if high > low {
+                0.04 * (high - low)
+            } else if high == 0.0 {
+                1.0
+            } else {
+                high.abs() * 0.5
+            };
             axis.low = if low >= 0.0 && low < 0.35 * high { 0.0 } else { low - room };
             axis.high = high + room;
         }

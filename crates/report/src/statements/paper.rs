@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use gramwise_carbon::{GramsCo2e, Microjoules};
-use gramwise_model::rows::{Account, SweepRecord};
+use gramwise_model::rows::{Account, SweepRecord, SweepState};
 
 use super::{cards, held, machines};
 use crate::hardware;
@@ -20,6 +20,7 @@ pub(super) fn paper(record: &SweepRecord) -> String {
         (trials.pruned, "pruned"),
         (trials.paused, "paused"),
         (trials.failed, "failed"),
+        (trials.running + trials.stopping + trials.waiting, "not over"),
     ];
     let fates: Vec<String> =
         fates.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
@@ -30,13 +31,21 @@ pub(super) fn paper(record: &SweepRecord) -> String {
         .iter()
         .map(|account| report.accounts.get(*account).energy_uj)
         .sum();
-    let of_best = report.best.as_ref().map_or(0, |best| best.energy_uj);
-    let of_others = report.accounts.trial.energy_uj.saturating_sub(of_best);
     let part = |uj: u64| share(uj as f64, total as f64);
+    let of_trials = report.accounts.trial.energy_uj;
+    let who = match &report.best {
+        Some(best) => format!(
+            "the best trial took {}, all other trials {}",
+            part(best.energy_uj),
+            part(of_trials.saturating_sub(best.energy_uj))
+        ),
+        None => format!("trials, none of which may be called best, took {}", part(of_trials)),
+    };
+    let so_far = if report.state == SweepState::Ended { "" } else { ", which is not over," };
     let mut text = format!(
-        "The hyperparameter search ran {} trials ({}) in {} attempts and {} steps on {}. Trials ran for {} in all",
+        "The hyperparameter search{so_far} ran {} trials{} in {} attempts and {} steps on {}. Trials ran for {} in all",
         trials.total,
-        fates.join(", "),
+        if fates.is_empty() { String::new() } else { format!(" ({})", fates.join(", ")) },
         attempts.total,
         report.steps,
         if machines.is_empty() { "no host".to_owned() } else { machines.join(" and ") },
@@ -54,10 +63,8 @@ pub(super) fn paper(record: &SweepRecord) -> String {
     }
     let _ = write!(
         text,
-        ". All of it used {} of electricity, of which the best trial took {}, all other trials {}, and attempts that were lost, waiting hosts and the search itself {} (quality {}: {}). ",
+        ". All of it used {} of electricity, of which {who}, and attempts that were lost, waiting hosts and the search itself {} (quality {}: {}). ",
         energy(Microjoules::new(total)),
-        part(of_best),
-        part(of_others),
         part(wasted),
         report.quality,
         how(report.quality),

@@ -10,7 +10,7 @@ use crate::document::{Content, Findings};
 /// Units by name with what one of them is in the base unit.
 type Units = &'static [(&'static str, f64)];
 
-const MASS: Units = &[("g", 1.0), ("kg", 1e3), ("t", 1e6), ("mg", 1e-3)];
+const MASS: Units = &[("g", 1.0), ("kg", 1e3), ("t", 1e6), ("mg", 1e-3), ("ug", 1e-6), ("µg", 1e-6)];
 const ENERGY: Units = &[("kWh", 3.6e6), ("Wh", 3.6e3), ("MWh", 3.6e9), ("J", 1.0), ("kJ", 1e3), ("MJ", 1e6)];
 const TIME: Units = &[("h", 3600.0), ("m", 60.0), ("min", 60.0), ("s", 1.0), ("d", 86_400.0)];
 const MEMORY: Units = &[
