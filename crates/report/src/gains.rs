@@ -1,5 +1,7 @@
 //! What each improvement cost, and from where on little was gained.
 
+use std::collections::BTreeMap;
+
 use gramwise_model::rows::{SweepRecord, TrialRow, TrialState};
 use gramwise_model::{Because, GainPerKg, Timestamp, TrialId};
 use serde::Serialize;
@@ -132,9 +134,12 @@ impl Spent {
     }
 }
 
-/// When a trial's last attempt ended.
-pub(crate) fn ended_at(record: &SweepRecord, trial: TrialId) -> Option<Timestamp> {
-    record.attempts.iter().rev().find(|attempt| attempt.trial == trial)?.ended_at
+/// When each trial's last attempt ended.
+pub(crate) fn ends(record: &SweepRecord) -> BTreeMap<TrialId, Timestamp> {
+    // In order of their numbers: the last one stays.
+    let last: BTreeMap<TrialId, Option<Timestamp>> =
+        record.attempts.iter().map(|attempt| (attempt.trial, attempt.ended_at)).collect();
+    last.into_iter().filter_map(|(trial, end)| Some((trial, end?))).collect()
 }
 
 pub(crate) fn gains(record: &SweepRecord, ties: Option<&Ties>) -> Gains {
@@ -158,15 +163,21 @@ pub(crate) fn gains(record: &SweepRecord, ties: Option<&Ties>) -> Gains {
 
 /// The completed trials that keep the constraints, as they ended: cost and time.
 fn completed(record: &SweepRecord) -> Vec<(Timestamp, f64, &TrialRow)> {
+    let ends = ends(record);
     let of = |trial: &'_ TrialRow| -> Option<(Timestamp, f64)> {
         let costs = record.sweep.spec.costs(&trial.metrics)?;
-        Some((ended_at(record, trial.id)?, *costs.first()?))
+        Some((*ends.get(&trial.id)?, *costs.first()?))
     };
     let trials = record.trials.iter().filter(|trial| trial.state == TrialState::Completed);
     let mut found: Vec<_> =
         trials.filter_map(|trial| of(trial).map(|(at, cost)| (at, cost, trial))).collect();
     found.sort_by_key(|(at, _, trial)| (*at, trial.id));
     found
+}
+
+/// The trials that were the best when they completed.
+pub(crate) fn improving(record: &SweepRecord) -> Vec<TrialId> {
+    improvements(record, &Spent::of(record)).into_iter().map(|one| one.trial).collect()
 }
 
 fn improvements(record: &SweepRecord, spent: &Spent) -> Vec<Improvement> {
@@ -199,13 +210,14 @@ fn per_kg(gain: f64, grams: f64) -> Option<f64> {
 }
 
 fn last_trials(record: &SweepRecord, spent: &Spent) -> Option<LastTrials> {
+    let all = ends(record);
     let mut ends: Vec<Timestamp> = record
         .trials
         .iter()
         .filter(|trial| {
             matches!(trial.state, TrialState::Completed | TrialState::Pruned | TrialState::Failed)
         })
-        .filter_map(|trial| ended_at(record, trial.id))
+        .filter_map(|trial| all.get(&trial.id).copied())
         .collect();
     ends.sort_unstable();
     let count = ends.len().div_ceil(LAST_OF);

@@ -45,10 +45,10 @@ pub struct Trade {
     pub config: BTreeMap<String, [serde_json::Value; 2]>,
 }
 
-/// Trials in order, the best first, as a rank of their configurations.
-fn shares(record: &SweepRecord, ordered: &[&TrialRow]) -> Option<BTreeMap<String, f64>> {
+/// Of trials of which the first are ranked, the best first.
+fn shares(record: &SweepRecord, ordered: &[&TrialRow], ranked: usize) -> Option<BTreeMap<String, f64>> {
     let found = points(&record.sweep.spec.space, ordered.iter().map(|trial| &trial.config));
-    let shares = gramwise_surrogate::importance(&found.axes, &found.points)?;
+    let shares = gramwise_surrogate::importance(&found.axes, &found.points, ranked)?;
     // Whether a conditional one is active belongs to what it depends on.
     let own = &shares[..found.names.len().min(shares.len())];
     let sum: f64 = own.iter().sum();
@@ -58,18 +58,19 @@ fn shares(record: &SweepRecord, ordered: &[&TrialRow]) -> Option<BTreeMap<String
 
 pub(crate) fn importance(record: &SweepRecord) -> Option<Importance> {
     let mut ordered = pareto::ranked(record);
+    let ranked = ordered.len();
     // What was given up was not going to be among the best.
     let given_up = record.trials.iter().filter(|trial| {
         matches!(trial.state, TrialState::Pruned | TrialState::Paused)
             || trial.state == TrialState::Completed && record.sweep.spec.costs(&trial.metrics).is_none()
     });
     ordered.extend(given_up);
-    let objective = shares(record, &ordered);
+    let objective = shares(record, &ordered, ranked);
     let per_step = |trial: &TrialRow| trial.booked.co2e.get() as f64 / trial.step as f64;
     let mut metered: Vec<&TrialRow> =
         record.trials.iter().filter(|trial| trial.step > 0 && trial.booked.co2e.get() > 0).collect();
     metered.sort_by(|a, b| per_step(a).total_cmp(&per_step(b)));
-    let emissions = shares(record, &metered);
+    let emissions = shares(record, &metered, metered.len());
     let names = objective.as_ref().or(emissions.as_ref())?.keys();
     let of = |shares: &Option<BTreeMap<String, f64>>, name: &str| shares.as_ref()?.get(name).copied();
     let mut parameters: Vec<OfParameter> = names
@@ -105,7 +106,9 @@ pub(crate) fn trades(record: &SweepRecord) -> Vec<Trade> {
             config: config.collect(),
         })
     };
-    front.windows(2).filter_map(trade).collect()
+    // Twins are one place on the front.
+    let moves = |trade: &Trade| trade.changes.values().any(|change| *change != 0.0);
+    front.windows(2).filter_map(trade).filter(moves).collect()
 }
 
 /// `val_error +0.005 (30.0 %), co2e -9.00 µg (3.8 %): batch 64 to 128, lr 0.01 to 0.02`.

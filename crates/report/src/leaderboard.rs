@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use gramwise_carbon::GramsCo2e;
-use gramwise_model::Goal;
 use gramwise_model::rows::SweepRecord;
+use gramwise_model::{Goal, Metrics};
 use gramwise_significance::{Arm, ties};
 use serde::Serialize;
 
+use crate::accounts::total;
 use crate::json::{self, SCHEMA};
 use crate::listing::{Listing, Records};
 use crate::sheet::Sheet;
 use crate::units::{grams, number};
-use crate::{Align, report};
+use crate::{Align, pareto};
 
 const CONFIDENCE: f64 = 0.95;
 
@@ -117,25 +118,24 @@ pub fn leaderboard(entries: &[Entry], contest: Contest) -> Listing {
     }
 }
 
-/// A sweep as an entry: its best trial, or what came of running it again, and all that the search emitted.
+/// A sweep as an entry: its best trial with what came of running that again, else with its own result, and all that search and
+/// replicates emitted. The trial is chosen by its first result, so that what it is scored by did not choose it.
 pub fn entry(record: &SweepRecord) -> Option<Entry> {
-    let answer = report(record);
-    let best = answer.best.as_ref()?.trial;
-    let primary = record.sweep.spec.primary();
-    let value = |metrics: &gramwise_model::Metrics| metrics.get(&primary.name)?.finite();
-    let chosen = answer.ties.as_ref().and_then(|ties| ties.trials.first().copied()).unwrap_or(best);
-    let mut scores: BTreeMap<u64, f64> = BTreeMap::new();
-    for replication in &record.replications {
-        let results = replication.results.iter().filter(|result| result.of == chosen);
-        scores.extend(results.filter_map(|result| Some((u64::from(result.seed), value(&result.metrics)?))));
-    }
+    let best = pareto::best(record)?;
+    let spec = &record.sweep.spec;
+    let value = |metrics: &Metrics| metrics.get(&spec.primary().name).and_then(|metric| metric.finite());
+    // Seeds of sweeps with one seed are the same, and those of others are others.
+    let seed = |seed: u32| (1 << 60) ^ spec.seed.wrapping_mul(1_000_003).wrapping_add(u64::from(seed));
+    let again = record.replications.iter().flat_map(|one| &one.results).filter(|result| result.of == best.id);
+    let mut scores: BTreeMap<u64, f64> =
+        again.map(|result| (seed(result.seed), value(&result.metrics).unwrap_or(f64::NAN))).collect();
     if scores.is_empty() {
-        let trial = record.trials.iter().find(|trial| trial.id == best)?;
-        scores.insert(0, value(&trial.metrics)?);
+        scores.insert(seed(0), value(&best.metrics)?);
     }
+    let searched = total(&record.accounts).co2e.grams().get();
     let again: f64 = record.replications.iter().map(|one| one.total.co2e.grams().get()).sum();
-    let name = format!("{} (sweep {})", record.sweep.spec.name, record.sweep.id);
-    Some(Entry { name, scores, co2e_g: Some(answer.co2e_g + again) })
+    let name = format!("{} (sweep {})", spec.name, record.sweep.id);
+    Some(Entry { name, scores, co2e_g: Some(searched + again) })
 }
 
 fn ranked(entries: &[Entry], contest: Contest) -> Vec<Ranked<'_>> {

@@ -100,6 +100,9 @@ const ASSUMED_ERROR: f64 = 0.60;
 /// So many completed trials before how they grew is trusted more than that.
 const FEWEST_GROWN: usize = 2;
 
+/// So many say as much as more.
+const MOST_GROWN: usize = 500;
+
 /// The mean of a lognormal is above its median; with few completed trials their spread is too uncertain to say by more than this.
 const LARGEST_VARIANCE: f64 = 1.0;
 
@@ -117,10 +120,16 @@ fn given_up(record: &SweepRecord) -> Vec<GivenUp> {
         let ratio = at(completed.step)? / at(step)?;
         Some(ratio).filter(|ratio| ratio.is_finite() && completed.step > step)
     };
-    let one = |(trial, because): (&TrialRow, &Because)| GivenUp {
-        grams: trial.metrics.get(CO2E).and_then(|metric| metric.finite()).unwrap_or(0.0),
-        predicted: avoided(because),
-        growths: completed.iter().filter_map(|other| growth(other, trial.step)).collect(),
+    let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    let one = |(trial, because): (&TrialRow, &Because)| {
+        let growths = by_step.entry(trial.step).or_insert_with(|| {
+            completed.iter().filter_map(|other| growth(other, trial.step)).take(MOST_GROWN).collect()
+        });
+        GivenUp {
+            grams: trial.metrics.get(CO2E).and_then(|metric| metric.finite()).unwrap_or(0.0),
+            predicted: avoided(because),
+            growths: growths.clone(),
+        }
     };
     let is_known = |one: &GivenUp| one.predicted.is_some() || one.growths.len() >= FEWEST_GROWN;
     reasons(record).into_iter().map(one).filter(is_known).collect()

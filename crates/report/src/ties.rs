@@ -8,16 +8,19 @@
 use std::collections::BTreeMap;
 
 use gramwise_model::rows::{SweepRecord, TrialRow};
-use gramwise_model::{CO2E, Config, Metrics, Objective, TrialId, Value};
+use gramwise_model::{CO2E, Metrics, Objective, TrialId, Value};
 use gramwise_search::points;
 use gramwise_significance::{Arm, By, ties as told_apart};
 use gramwise_surrogate::{Means, normal_cdf};
 use serde::Serialize;
 
+use crate::gains::improving;
 use crate::pareto;
 
 /// Held by the set to contain the best.
 const CONFIDENCE: f64 = 0.95;
+/// Configurations that are compared with each other, at most.
+const MOST: usize = 500;
 /// Hyperparameters that are only there to repeat a configuration.
 const SEEDS: [&str; 3] = ["seed", "random_seed", "random_state"];
 
@@ -119,14 +122,20 @@ pub(crate) fn ties(record: &SweepRecord) -> Option<Ties> {
         return None;
     }
     let primary = record.sweep.spec.primary();
-    let repeated = replicated(record, &candidates).or_else(|| repeated_within(record, &candidates));
-    let mut found = match &repeated {
+    let again = replicated(record, &candidates);
+    let within = if again.is_none() { repeated_within(record, &candidates) } else { None };
+    let arms = again.as_ref().or(within.as_ref().map(|(arms, _)| arms));
+    let mut found = match arms {
         Some(arms) => by_tests(arms, primary),
         None => by_model(record, &candidates, primary),
     };
     found.not_beaten.clone_from(&found.trials);
-    if let Some(arms) = repeated {
-        found.not_beaten.extend(not_beaten_at_once(arms, &candidates, primary));
+    if let Some(arms) = again {
+        found.not_beaten.extend(not_beaten_at_once(record, arms, &candidates));
+    } else if let Some((_, same)) = within {
+        // All trials of one configuration are told apart or not together.
+        found.not_beaten =
+            same.into_iter().filter(|(_, arm)| found.trials.contains(arm)).map(|(id, _)| id).collect();
     }
     let took =
         |id: &TrialId| candidates.iter().find(|trial| trial.id == *id).map_or(f64::INFINITY, |one| took(one));
@@ -177,34 +186,51 @@ fn replicated<'a>(record: &SweepRecord, candidates: &[&'a TrialRow]) -> Option<A
     arms.iter().any(|(_, arm)| arm.results.len() > 1).then_some(arms)
 }
 
-/// Trials that differ in their seed only. `None` where there are none.
-fn repeated_within<'a>(record: &SweepRecord, candidates: &[&'a TrialRow]) -> Option<Arms<'a>> {
+/// Trials that differ in their seed only, and the trial that stands for each of them. `None` where less than half of the configurations
+/// were run twice: a chance meeting of two tells little of the others.
+fn repeated_within<'a>(
+    record: &SweepRecord,
+    candidates: &[&'a TrialRow],
+) -> Option<(Arms<'a>, BTreeMap<TrialId, TrialId>)> {
     let spec = &record.sweep.spec;
-    let primary = spec.primary();
     let replicates = |trial: &TrialRow| Some(u64::from(spec.replicates.as_ref()?.original(trial.id)?.1));
-    let mut arms: Vec<(Config, &'a TrialRow, Arm)> = Vec::new();
+    // By what the configuration is without its seeds, as text: values have no order of their own.
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut arms, mut same): (Arms<'a>, BTreeMap<TrialId, TrialId>) = (Vec::new(), BTreeMap::new());
     for trial in candidates {
-        let mut config = trial.config.clone();
-        let seeds: Vec<Value> = SEEDS.iter().filter_map(|name| config.remove(*name)).collect();
-        let Some(value) = cost(&trial.metrics, primary) else { continue };
-        let seed = match (replicates(trial), seeds.first()) {
+        let Some(value) = cost(&trial.metrics, spec.primary()) else { continue };
+        let is_seed = |name: &String| SEEDS.contains(&name.as_str());
+        let named = |(name, value): (&String, &Value)| format!("{name}={}\n", value.to_json());
+        let what: String = trial.config.iter().filter(|(name, _)| !is_seed(name)).map(named).collect();
+        let seeds: Vec<&Value> =
+            trial.config.iter().filter(|(name, _)| is_seed(name)).map(|(_, value)| value).collect();
+        let own = (1 << 40) + u64::from(trial.id.0);
+        let seed = match (replicates(trial), seeds.as_slice()) {
             (Some(seed), _) => seed,
-            (None, Some(Value::Int(seed))) => seed.cast_unsigned(),
-            (None, _) => u64::from(trial.id.0),
+            (None, [Value::Int(seed)]) => seed.cast_unsigned(),
+            // Of several seeds, or none, nobody knows which are alike.
+            (None, _) => own,
         };
-        match arms.iter_mut().find(|(known, ..)| *known == config) {
-            Some((_, _, arm)) => drop(arm.results.insert(seed, value)),
-            None => arms.push((config, trial, Arm { results: BTreeMap::from([(seed, value)]) })),
-        }
+        let place = *places.entry(what).or_insert_with(|| {
+            arms.push((trial, Arm::default()));
+            arms.len() - 1
+        });
+        let (first, arm) = &mut arms[place];
+        same.insert(trial.id, first.id);
+        let seed = if arm.results.contains_key(&seed) { own } else { seed };
+        arm.results.insert(seed, value);
     }
-    let is_repeated = arms.iter().any(|(_, _, arm)| arm.results.len() > 1);
-    is_repeated.then(|| arms.into_iter().map(|(_, trial, arm)| (trial, arm)).collect())
+    let repeated = arms.iter().filter(|(_, arm)| arm.results.len() > 1).count();
+    (repeated > 0 && repeated * 2 >= arms.len()).then_some((arms, same))
 }
 
-/// Trials that were run once and are not told from the best of those that were run again.
-fn not_beaten_at_once<'a>(arms: Arms<'a>, candidates: &[&'a TrialRow], primary: &Objective) -> Vec<TrialId> {
+/// Trials that were the best when they completed, were run once, and are not told from the best of those that were run again.
+fn not_beaten_at_once<'a>(record: &SweepRecord, arms: Arms<'a>, candidates: &[&'a TrialRow]) -> Vec<TrialId> {
+    let primary = record.sweep.spec.primary();
+    let improving = improving(record);
     let was_repeated = |trial: &TrialRow| arms.iter().any(|(known, _)| known.id == trial.id);
-    let once = candidates.iter().filter(|trial| !was_repeated(trial)).filter_map(|trial| {
+    let asked = |trial: &&&TrialRow| improving.contains(&trial.id) && !was_repeated(trial);
+    let once = candidates.iter().filter(asked).filter_map(|trial| {
         let value = cost(&trial.metrics, primary)?;
         // A seed of its own: it is compared in no pair.
         Some((*trial, Arm { results: BTreeMap::from([(u64::MAX - u64::from(trial.id.0), value)]) }))
@@ -219,6 +245,10 @@ fn not_beaten_at_once<'a>(arms: Arms<'a>, candidates: &[&'a TrialRow], primary: 
 
 fn by_tests(arms: &Arms<'_>, primary: &Objective) -> Ties {
     let margin = primary.meaningful.unwrap_or(0.0);
+    let all = arms.len();
+    let mut arms: Vec<&(&TrialRow, Arm)> = arms.iter().collect();
+    arms.sort_by(|a, b| a.1.mean().total_cmp(&b.1.mean()));
+    arms.truncate(MOST);
     let results: Vec<Arm> = arms.iter().map(|(_, arm)| arm.clone()).collect();
     let found = told_apart(&results, margin, CONFIDENCE);
     let is_same = |arm: &Arm| {
@@ -229,7 +259,8 @@ fn by_tests(arms: &Arms<'_>, primary: &Objective) -> Ties {
     let warning = results.iter().all(is_same).then(|| {
         "all runs of a configuration came to the same: does the script use $GRAMWISE_SEED?".to_owned()
     });
-    let repeated = |(place, (trial, arm)): (usize, &(&TrialRow, Arm))| {
+    let warning = warning.or_else(|| only_the_best(arms.len(), all));
+    let repeated = |(place, (trial, arm)): (usize, &&(&TrialRow, Arm))| {
         let beaten = found.beaten.get(&place);
         Repeated {
             trial: trial.id,
@@ -259,6 +290,10 @@ fn by_tests(arms: &Arms<'_>, primary: &Objective) -> Ties {
         not_beaten: Vec::new(),
         warning,
     }
+}
+
+fn only_the_best(compared: usize, all: usize) -> Option<String> {
+    (compared < all).then(|| format!("only the best {compared} of {all} were compared"))
 }
 
 fn sd(arm: &Arm) -> Option<f64> {
@@ -308,7 +343,7 @@ fn by_model(record: &SweepRecord, candidates: &[&TrialRow], primary: &Objective)
         trials: members.iter().map(|(_, one)| one.trial).collect(),
         greenest: None,
         greenest_co2e_g: None,
-        of: candidates.len() as u64,
+        of: places as u64,
         by: if means.is_some() { Comparison::Model } else { Comparison::Nothing },
         margin,
         confidence: CONFIDENCE,
@@ -316,6 +351,6 @@ fn by_model(record: &SweepRecord, candidates: &[&TrialRow], primary: &Objective)
         results: results.into_iter().map(|(_, one)| one).collect(),
         replicated_by: Vec::new(),
         not_beaten: Vec::new(),
-        warning: None,
+        warning: only_the_best(places, candidates.len()),
     }
 }

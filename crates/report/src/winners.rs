@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use gramwise_model::rows::{DecisionRow, SweepRecord, TrialRow, TrialState, Verdict};
 use gramwise_model::{Because, GainEstimate, Guard, TrialId};
 
-use crate::pruning::{last_decision, sum};
+use crate::pruning::sum;
 
 /// Half of what lies outside the interval.
 const TAIL: f64 = 0.025;
@@ -100,22 +100,25 @@ fn beats(record: &SweepRecord, trial: &TrialRow, estimate: &GainEstimate) -> boo
     matches!((end, best), (Some(end), Some(best)) if primary.cost(end) < primary.cost(*best))
 }
 
-/// The decision that counts of each pruned trial.
+/// The decision that counts of each pruned trial: the last one that was not about an attempt of the past.
 fn last_decisions(record: &SweepRecord) -> impl Iterator<Item = &DecisionRow> {
+    let told = record.decisions.iter().filter(|row| row.because != Because::Stale);
+    let last: BTreeMap<TrialId, &DecisionRow> = told.map(|row| (row.trial, row)).collect();
     let pruned = record.trials.iter().filter(|trial| trial.state == TrialState::Pruned);
-    pruned.filter_map(|trial| last_decision(record, trial.id))
+    pruned.filter_map(move |trial| last.get(&trial.id).copied())
 }
 
 /// The smallest count that a negative binomial of a shape and mean does not exceed with a probability.
 fn negative_binomial_quantile(shape: f64, mean: f64, probability: f64) -> u64 {
     const MOST: u64 = 1_000_000;
     let success = shape / (shape + mean);
-    let mut term = success.powf(shape);
-    let (mut sum, mut count) = (term, 0);
+    // In logarithms: the chance of none may be less than the least number.
+    let mut term = shape * success.ln();
+    let (mut sum, mut count) = (term.exp(), 0);
     while sum < probability && count < MOST {
-        term *= (count as f64 + shape) / (count as f64 + 1.0) * (1.0 - success);
+        term += ((count as f64 + shape) / (count as f64 + 1.0)).ln() + (1.0 - success).ln();
         count += 1;
-        sum += term;
+        sum += term.exp();
     }
     count
 }
@@ -130,6 +133,8 @@ mod tests {
         assert_eq!(negative_binomial_quantile(1.0, 1.0, 0.5), 0);
         assert_eq!(negative_binomial_quantile(1.0, 1.0, 0.97), 5);
         assert_eq!(negative_binomial_quantile(1.0, 0.0, 0.975), 0);
+        // Normal: mean 1e4, variance 1e4 + 1e8 / 200.
+        assert!((8_500..8_800).contains(&negative_binomial_quantile(200.0, 1e4, 0.025)));
         // A large shape is Poisson: mean 3 holds 0 to 7.
         assert_eq!(negative_binomial_quantile(1e9, 3.0, 0.025), 0);
         assert_eq!(negative_binomial_quantile(1e9, 3.0, 0.975), 7);

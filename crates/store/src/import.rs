@@ -11,6 +11,8 @@ use gramwise_model::{SweepId, Timestamp};
 use gramwise_search::Fact;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
 
+use crate::paths::beside;
+use crate::reader::unchanging;
 use crate::values::{from_json, int, json, uint};
 use crate::{Error, Journal, projection, schema};
 
@@ -82,8 +84,19 @@ fn opened(path: &Path) -> Result<Connection, Error> {
     if !path.exists() {
         return Err(Error::Missing(path.to_owned()));
     }
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    if !path.is_file() {
+        return Err(Error::Foreign(path.to_owned()));
+    }
+    let beside_a_writer = || -> Result<Connection, Error> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        schema::version(&connection, path)?;
+        Ok(connection)
+    };
+    let connection = match beside_a_writer() {
+        Err(Error::Sqlite(_)) if !beside(path, "-wal").exists() => unchanging(path)?,
+        opened => opened?,
+    };
     if schema::version(&connection, path)? == 0 {
         return Err(Error::Foreign(path.to_owned()));
     }

@@ -17,6 +17,13 @@ use crate::paths::beside;
 use crate::values::{ENERGY, energy_columns, footprint, from_json, from_word, uint};
 use crate::{Error, Journal, schema};
 
+/// A file in a folder that may not be written cannot be shared with a writer, so there is none.
+pub(crate) fn unchanging(path: &Path) -> Result<Connection, Error> {
+    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Ok(Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?)
+}
+
 /// Sums of the ledger's amounts, in the order that [`footprint`] reads.
 fn sums() -> String {
     let energy = energy_columns(|column| format!("coalesce(sum({column}), 0)"));
@@ -53,11 +60,8 @@ impl Reader {
         Self::checked(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?, path)
     }
 
-    /// A file in a folder that may not be written cannot be shared with a writer, so there is none.
     fn open_unchanging(path: &Path) -> Result<Self, Error> {
-        let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        Self::checked(Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?, path)
+        Self::checked(unchanging(path)?, path)
     }
 
     fn checked(connection: Connection, path: &Path) -> Result<Self, Error> {

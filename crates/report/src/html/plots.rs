@@ -7,7 +7,7 @@ use gramwise_model::rows::{StepRow, SweepRecord, TrialRow, TrialState};
 use gramwise_model::{CO2E, Metrics, TrialId};
 
 use super::chart::{Chart, escaped, in_unit, open};
-use crate::gains::{Spent, ended_at};
+use crate::gains::{Spent, ends};
 use crate::units::{grams, number};
 use crate::{Importance, Report, pareto, words};
 
@@ -112,10 +112,11 @@ pub(super) fn progress(report: &Report, record: &SweepRecord) -> Option<Figure> 
     let primary = record.sweep.spec.primary();
     let spent = Spent::of(record);
     let ranked = pareto::ranked(record);
+    let ends = ends(record);
     let ended: Vec<(&TrialRow, f64, f64)> = ranked
         .iter()
         .filter_map(|trial| {
-            Some((*trial, spent.at(ended_at(record, trial.id)?), value(&trial.metrics, &primary.name)?))
+            Some((*trial, spent.at(*ends.get(&trial.id)?), value(&trial.metrics, &primary.name)?))
         })
         .collect();
     if ended.len() < 2 {
@@ -359,10 +360,11 @@ pub(super) fn parallel(record: &SweepRecord) -> Option<Figure> {
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let place = |value: f64| if high > low { (value - low) / (high - low) } else { 0.5 };
     // Numbers are where they are in their range; names are in their order, evenly.
-    let reach = |column: usize| {
+    let reach_of = |column: usize| {
         let most = space.points.iter().map(|point| point[column]).fold(0.0, f64::max);
         if space.axes[column] == gramwise_surrogate::Axis::Category { most.max(1.0) } else { 1.0 }
     };
+    let reach: Vec<f64> = (0..space.names.len()).map(reach_of).collect();
     let mut svg = open(TALL, "Parallel coordinates")
         .replace(&format!("0 0 {}", super::chart::WIDTH), &format!("0 0 {wide}"));
     let best = ranked.len().div_ceil(10).max(3);
@@ -374,7 +376,7 @@ pub(super) fn parallel(record: &SweepRecord) -> Option<Figure> {
         for (column, (name, share)) in space.names.iter().zip(point).enumerate() {
             // What is not active here leaves a gap.
             if ranked[at].config.contains_key(name) {
-                points.push(format!("{:.1},{:.1}", x(column), y(share / reach(column))));
+                points.push(format!("{:.1},{:.1}", x(column), y(share / reach[column])));
             }
         }
         points.push(format!("{:.1},{:.1}", x(columns - 1), y(place(values[at]))));

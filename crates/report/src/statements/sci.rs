@@ -7,7 +7,7 @@ use gramwise_carbon::{GramsCo2e, Joules};
 use gramwise_model::rows::{SweepRecord, TrialRow};
 use gramwise_model::{Metric, Objective};
 
-use crate::gains::ended_at;
+use crate::gains::ends;
 use crate::pareto;
 use crate::report::report;
 use crate::units::{grams, number};
@@ -67,7 +67,8 @@ fn gained<'a>(record: &'a SweepRecord, objective: &Objective) -> Option<(Reached
         Some((trial, trial.metrics.get(&objective.name).copied().and_then(Metric::finite)?))
     };
     let known: Vec<(&TrialRow, f64)> = pareto::ranked(record).into_iter().filter_map(value).collect();
-    let first = known.iter().min_by_key(|(trial, _)| (ended_at(record, trial.id), trial.id))?;
+    let ends = ends(record);
+    let first = known.iter().min_by_key(|(trial, _)| (ends.get(&trial.id), trial.id))?;
     let cost = |value: f64| objective.cost(value);
     let best = known.iter().min_by(|a, b| cost(a.1).total_cmp(&cost(b.1)))?;
     (cost(best.1) < cost(first.1)).then_some((*first, *best))

@@ -3,7 +3,7 @@
 use gramwise_model::rows::{
     ReplicateResult, Replication, SpendingRow, SweepRecord, SweepState, TrialRow, TrialState,
 };
-use gramwise_model::{GainPerKg, Metric, Metrics, SweepId, Timestamp, TrialId};
+use gramwise_model::{GainPerKg, Metric, Metrics, SweepId, Timestamp, TrialId, Value};
 use gramwise_report::{Comparison, report};
 
 use crate::sample::{START, burnt, record, trial};
@@ -38,7 +38,7 @@ fn runs_with_several_seeds_tell_trials_apart_or_do_not() {
     let told = report(&replicated(0.006)).ties.unwrap();
     assert_eq!((told.by, told.of, told.margin), (Comparison::PairedT, 2, 0.002));
     assert_eq!(told.trials, [TrialId(2)]);
-    let beaten = &told.results[0];
+    let beaten = &told.results[1];
     assert_eq!((beaten.trial, beaten.runs, beaten.beaten_by), (TrialId(1), 5, Some(TrialId(2))));
     assert!(beaten.p.unwrap() < 0.05);
     // By less than matters: both stay, and the one that burnt less is the greenest.
@@ -65,6 +65,27 @@ fn a_script_that_ignores_its_seed_is_named_and_a_diverged_run_is_no_tie() {
     assert!(report(&record).ties.unwrap().warning.unwrap().contains("GRAMWISE_SEED"));
     record.replications[0].results[1].metrics.insert("val_error".to_owned(), Metric::Diverged);
     assert_eq!(report(&record).ties.unwrap().trials, [TrialId(1)]);
+}
+
+#[test]
+fn trials_that_differ_in_their_seed_are_runs_of_one_configuration() {
+    let mut record = searched(&[0.10, 0.30, 0.11, 0.31, 0.09, 0.29, 0.105, 0.305]);
+    for (at, trial) in (0u32..).zip(&mut record.trials) {
+        let config = [("lr", i64::from(at % 2)), ("seed", i64::from(at / 2))];
+        trial.config = config.map(|(name, value)| (name.to_owned(), Value::Int(value))).into();
+    }
+    let answer = report(&record);
+    let ties = answer.ties.unwrap();
+    assert_eq!((ties.by, ties.of), (Comparison::PairedT, 2));
+    assert_eq!(ties.trials, [TrialId(5)], "the best run stands for its configuration");
+    assert_eq!(ties.results.iter().map(|one| one.runs).collect::<Vec<_>>(), [4, 4]);
+    // The first run of the better configuration was a tie already.
+    assert_eq!(answer.gains.first_tied.unwrap().trial, TrialId(1));
+    // One chance meeting of two says little of the others: a model is asked.
+    for (at, trial) in (0i64..).zip(&mut record.trials) {
+        trial.config.insert("lr".to_owned(), Value::Int(at.min(6)));
+    }
+    assert_ne!(report(&record).ties.unwrap().by, Comparison::PairedT);
 }
 
 #[test]

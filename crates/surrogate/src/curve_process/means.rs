@@ -32,7 +32,8 @@ impl Means {
         }
         let centre = results.iter().sum::<f64>() / n as f64;
         let scale = (results.iter().map(|value| (value - centre).powi(2)).sum::<f64>() / n as f64).sqrt();
-        if scale <= 0.0 || !scale.is_finite() {
+        let largest = results.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        if scale <= 1e-12 * largest || !scale.is_finite() {
             return None;
         }
         let scores: Vec<f64> = results.iter().map(|value| (value - centre) / scale).collect();
@@ -145,7 +146,7 @@ mod tests {
         let points: Vec<Vec<f64>> = (0..10).map(|at| vec![f64::from(at) / 10.0]).collect();
         let axes = [Axis::Number];
         assert_eq!(Means::of(&axes, &points[..7], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), None);
-        assert_eq!(Means::of(&axes, &points, &[1.0; 10]), None);
+        assert_eq!(Means::of(&axes, &points, &[0.1; 10]), None);
         assert_eq!(Means::of(&axes, &points, &[f64::NAN; 10]), None);
     }
 }
