@@ -115,6 +115,8 @@ fn what_runs_is_not_imported_from_under_its_coordinator_and_is_brought_up_to_dat
     here.gramwise(&["import", &database]).expect(0);
     assert_eq!(here.json(&["report", "1"])["state"], "running");
     // It is not this database's to run.
+    assert!(here.gramwise(&["ls"]).expect(0).stdout.contains("running elsewhere"));
+    assert!(here.gramwise(&["status", "1"]).expect(0).stdout.contains("as it was when it was imported"));
     std::fs::copy(away.path("sweep.yaml"), here.path("sweep.yaml")).unwrap();
     away.write("go", "");
     running.wait().expect(0);

@@ -227,7 +227,9 @@ fn as_text(status: &Status, record: &SweepRecord, terminal: Terminal) -> String 
         &format!("{}{}", words::counted(status.trials.total, "trial"), by_state(&status.trials)),
     );
     if status.state != SweepState::Ended {
-        screen.say("workers", &served_by(&status.workers));
+        let elsewhere = "as it was when it was imported: it runs, or ran, elsewhere".to_owned();
+        let served = if record.sweep.origin.is_some() { elsewhere } else { served_by(&status.workers) };
+        screen.say("workers", &served);
     }
     screen.say("spent", &words::footprint(&total(&record.accounts)));
     if let Some(left) = status.running_left_g {

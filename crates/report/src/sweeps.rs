@@ -81,7 +81,7 @@ fn sheet(rows: &[SweepSummary]) -> Sheet {
         vec![
             row.sweep.id.to_string(),
             row.sweep.spec.name.clone(),
-            words::sweep_state(row.sweep.state).to_owned(),
+            state(row),
             grams(row.total.co2e.grams()),
             counted.total.to_string(),
             counted.completed.to_string(),
@@ -92,6 +92,13 @@ fn sheet(rows: &[SweepSummary]) -> Sheet {
         ]
     });
     Sheet::new(&header, cells.collect(), &alignment)
+}
+
+/// A sweep of another database that had not ended when it was imported is nobody's to run here.
+fn state(row: &SweepSummary) -> String {
+    let state = words::sweep_state(row.sweep.state);
+    let is_left = row.sweep.origin.is_some() && row.sweep.state != SweepState::Ended;
+    if is_left { format!("{state} elsewhere") } else { state.to_owned() }
 }
 
 fn records(rows: &[SweepSummary]) -> Records {

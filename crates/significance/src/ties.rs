@@ -23,6 +23,9 @@ impl Arm {
     }
 }
 
+/// An error that is a smaller share of its estimate is rounding.
+const RIGID: f64 = 1e-9;
+
 /// What is left of the arms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ties {
@@ -63,8 +66,13 @@ pub fn ties(arms: &[Arm], margin: f64, confidence: f64) -> Ties {
         let least = arms[*worse].mean() - margin;
         let better = known.iter().filter(|better| *better != worse && arms[**better].mean() < least);
         let compared = better.filter_map(|better| {
-            let difference = difference(&arms[*worse], &arms[*better], by, pooled)?;
-            Some((*better, (difference.p_above(margin) * comparisons).min(1.0)))
+            let (worse, other) = (&arms[*worse], &arms[*better]);
+            let difference = difference(worse, other, by, pooled)?;
+            // Where nothing varies, be it that results are rounded, as many signs as there are runs say as much as they can.
+            let is_rigid = difference.error <= RIGID * difference.estimate.abs();
+            let runs = worse.results.len().min(other.results.len());
+            let least = if is_rigid { 0.5f64.powi(i32::try_from(runs).unwrap_or(i32::MAX)) } else { 0.0 };
+            Some((*better, (difference.p_above(margin).max(least) * comparisons).min(1.0)))
         });
         if let Some((better, p)) =
             compared.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, p)| *p <= 1.0 - confidence)
@@ -114,9 +122,8 @@ fn difference(first: &Arm, second: &Arm, by: By, pooled: Option<(f64, f64)>) -> 
     let [a, b]: [Vec<f64>; 2] = [first, second].map(|arm| arm.results.values().copied().collect());
     if let Some((a, b)) = shared(first, second) {
         let found = paired_t(&a, &b)?;
-        // Differences that are all the same come of results that are rounded, unless the results do not vary either.
-        let varies = |values: &[f64]| values.windows(2).any(|pair| !same(pair[0], pair[1]));
-        if found.error > 1e-9 * found.estimate.abs() || !varies(&a) || !varies(&b) {
+        // Differences that are all the same come of results that are rounded: how the results vary by themselves says more.
+        if found.error > RIGID * found.estimate.abs() {
             return Some(found);
         }
     }
@@ -130,10 +137,6 @@ fn difference(first: &Arm, second: &Arm, by: By, pooled: Option<(f64, f64)>) -> 
             Difference::of(first.mean() - second.mean(), error, freedom)
         }),
     }
-}
-
-fn same(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 1e-9 * a.abs().max(b.abs())
 }
 
 #[cfg(test)]
@@ -226,8 +229,7 @@ mod tests {
         let mut lost = 0;
         for case in 0..4000 {
             let mut rng = ChaCha8Rng::seed_from_u64(case);
-            let results =
-                |rng: &mut ChaCha8Rng| [normal(rng).round(), normal(rng).round(), normal(rng).round()];
+            let results = |rng: &mut ChaCha8Rng| [normal(rng).round(), normal(rng).round()];
             let arms: Vec<Arm> = (0..3).map(|_| arm(&results(&mut rng))).collect();
             lost += u32::from(!ties(&arms, 0.0, 0.95).members.contains(&0));
         }
