@@ -134,8 +134,14 @@ impl Spent {
     }
 }
 
+/// Moments by trial.
+type Ends = BTreeMap<TrialId, Timestamp>;
+
+/// A completed trial, when it ended, and its primary objective as a cost.
+type Completed<'a> = (Timestamp, f64, &'a TrialRow);
+
 /// When each trial's last attempt ended.
-pub(crate) fn ends(record: &SweepRecord) -> BTreeMap<TrialId, Timestamp> {
+pub(crate) fn ends(record: &SweepRecord) -> Ends {
     // In order of their numbers: the last one stays.
     let last: BTreeMap<TrialId, Option<Timestamp>> =
         record.attempts.iter().map(|attempt| (attempt.trial, attempt.ended_at)).collect();
@@ -144,12 +150,14 @@ pub(crate) fn ends(record: &SweepRecord) -> BTreeMap<TrialId, Timestamp> {
 
 pub(crate) fn gains(record: &SweepRecord, ties: Option<&Ties>) -> Gains {
     let spent = Spent::of(record);
-    let improvements = improvements(record, &spent);
+    let ends = ends(record);
+    let completed = completed(record, &ends);
+    let improvements = improvements(record, &completed, &spent);
     let ties = ties.filter(|ties| ties.by != Comparison::Nothing);
     let last_beyond_chance = ties.and_then(|ties| beyond_chance(&improvements, ties));
     let tied = ties.and_then(|ties| improvements.iter().find(|one| ties.not_beaten.contains(&one.trial)));
     Gains {
-        last_trials: last_trials(record, &spent),
+        last_trials: last_trials(record, (&ends, &completed), &spent),
         diminishing: diminishing(record, &improvements, spent.total()),
         last_beyond_chance,
         first_tied: tied.map(|first| FirstTied {
@@ -161,10 +169,9 @@ pub(crate) fn gains(record: &SweepRecord, ties: Option<&Ties>) -> Gains {
     }
 }
 
-/// The completed trials that keep the constraints, as they ended: cost and time.
-fn completed(record: &SweepRecord) -> Vec<(Timestamp, f64, &TrialRow)> {
-    let ends = ends(record);
-    let of = |trial: &'_ TrialRow| -> Option<(Timestamp, f64)> {
+/// The completed trials that keep the constraints, as they ended.
+fn completed<'a>(record: &'a SweepRecord, ends: &Ends) -> Vec<Completed<'a>> {
+    let of = |trial: &TrialRow| -> Option<(Timestamp, f64)> {
         let costs = record.sweep.spec.costs(&trial.metrics)?;
         Some((*ends.get(&trial.id)?, *costs.first()?))
     };
@@ -177,14 +184,17 @@ fn completed(record: &SweepRecord) -> Vec<(Timestamp, f64, &TrialRow)> {
 
 /// The trials that were the best when they completed.
 pub(crate) fn improving(record: &SweepRecord) -> Vec<TrialId> {
-    improvements(record, &Spent::of(record)).into_iter().map(|one| one.trial).collect()
+    improvements(record, &completed(record, &ends(record)), &Spent::of(record))
+        .into_iter()
+        .map(|one| one.trial)
+        .collect()
 }
 
-fn improvements(record: &SweepRecord, spent: &Spent) -> Vec<Improvement> {
+fn improvements(record: &SweepRecord, completed: &[Completed<'_>], spent: &Spent) -> Vec<Improvement> {
     let primary = record.sweep.spec.primary();
     let mut best: Option<(f64, f64)> = None;
     let mut improvements = Vec::new();
-    for (at, cost, trial) in completed(record) {
+    for (at, cost, trial) in completed.iter().copied() {
         if best.is_some_and(|(least, _)| cost >= least) {
             continue;
         }
@@ -209,8 +219,11 @@ fn per_kg(gain: f64, grams: f64) -> Option<f64> {
     Some(gain / grams * 1000.0).filter(|ratio| ratio.is_finite())
 }
 
-fn last_trials(record: &SweepRecord, spent: &Spent) -> Option<LastTrials> {
-    let all = ends(record);
+fn last_trials(
+    record: &SweepRecord,
+    (all, completed): (&Ends, &[Completed<'_>]),
+    spent: &Spent,
+) -> Option<LastTrials> {
     let mut ends: Vec<Timestamp> = record
         .trials
         .iter()
@@ -222,7 +235,6 @@ fn last_trials(record: &SweepRecord, spent: &Spent) -> Option<LastTrials> {
     ends.sort_unstable();
     let count = ends.len().div_ceil(LAST_OF);
     let before = *ends.get(ends.len().checked_sub(count + 1)?)?;
-    let completed = completed(record);
     let best = |until: Timestamp| {
         let costs = completed.iter().filter(|(at, ..)| *at <= until).map(|(_, cost, _)| *cost);
         costs.min_by(f64::total_cmp)

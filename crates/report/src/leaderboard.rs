@@ -162,17 +162,13 @@ fn ranked(entries: &[Entry], contest: Contest) -> Vec<Ranked<'_>> {
             grams(a).total_cmp(&grams(b)).then_with(|| a.name.cmp(&b.name))
         });
         for entry in &members {
-            let costs = arm(entry);
-            let freedom = costs.results.len().saturating_sub(1);
-            let mean = entry.scores.values().sum::<f64>() / entry.scores.len() as f64;
-            let squares: f64 = entry.scores.values().map(|score| (score - mean).powi(2)).sum();
             let by = beaten.get(entry.name.as_str());
             rows.push(Ranked {
                 rank: rows.len() as u64 + 1,
                 group,
                 entry: &entry.name,
-                mean,
-                sd: (freedom > 0).then(|| (squares / freedom as f64).sqrt()),
+                mean: entry.scores.values().sum::<f64>() / entry.scores.len() as f64,
+                sd: arm(entry).sd(),
                 runs: entry.scores.len() as u64,
                 co2e_g: entry.co2e_g,
                 beaten_by: by.map(|(name, _)| *name),

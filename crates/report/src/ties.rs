@@ -266,7 +266,7 @@ fn by_tests(arms: &Arms<'_>, primary: &Objective) -> Ties {
             trial: trial.id,
             runs: arm.results.len() as u64,
             mean: primary.cost(arm.mean()),
-            sd: sd(arm),
+            sd: arm.sd(),
             beaten_by: beaten.map(|(by, _)| arms[*by].0.id),
             p: beaten.map(|(_, p)| *p),
         }
@@ -294,12 +294,6 @@ fn by_tests(arms: &Arms<'_>, primary: &Objective) -> Ties {
 
 fn only_the_best(compared: usize, all: usize) -> Option<String> {
     (compared < all).then(|| format!("only the best {compared} of {all} were compared"))
-}
-
-fn sd(arm: &Arm) -> Option<f64> {
-    let freedom = arm.results.len().checked_sub(1).filter(|freedom| *freedom > 0)?;
-    let mean = arm.mean();
-    Some((arm.results.values().map(|value| (value - mean).powi(2)).sum::<f64>() / freedom as f64).sqrt())
 }
 
 /// A trial is left out where its mean is above the best one's by more than the margin, but for a probability that is shared out over all

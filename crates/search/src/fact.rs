@@ -316,60 +316,45 @@ pub struct Reservation {
     pub energy: Joules,
 }
 
+/// Where a fact names its sweep, to be looked at or, with `mut`, changed.
+macro_rules! sweep_of {
+    ($fact:expr $(, $mutable:tt)?) => {
+        match $fact {
+            Fact::SweepSubmitted { sweep, .. }
+            | Fact::SweepResumed { sweep, .. }
+            | Fact::IntensityStated { sweep, .. }
+            | Fact::WorkerJoined { sweep, .. }
+            | Fact::SweepHeld { sweep, .. }
+            | Fact::HostExcluded { sweep, .. }
+            | Fact::HostReadmitted { sweep, .. }
+            | Fact::WorkerDismissed { sweep, .. }
+            | Fact::WorkerGone { sweep, .. }
+            | Fact::TrialProposed { sweep, .. }
+            | Fact::ModelFitted { sweep, .. }
+            | Fact::HostMetered { sweep, .. }
+            | Fact::SweepEnding { sweep, .. }
+            | Fact::SweepEnded { sweep, .. }
+            | Fact::SweepImported { sweep, .. } => sweep,
+            Fact::AttemptLeased { attempt, .. }
+            | Fact::StepReported { attempt, .. }
+            | Fact::EmissionBooked { attempt, .. }
+            | Fact::EmissionMoved { attempt, .. }
+            | Fact::Decided { attempt, .. }
+            | Fact::AttemptEnded { attempt, .. } => &$($mutable)? attempt.sweep,
+        }
+    };
+}
+
 impl Fact {
     /// The sweep the fact belongs to.
     pub fn sweep(&self) -> SweepId {
-        match self {
-            Self::SweepSubmitted { sweep, .. }
-            | Self::SweepResumed { sweep, .. }
-            | Self::IntensityStated { sweep, .. }
-            | Self::WorkerJoined { sweep, .. }
-            | Self::SweepHeld { sweep, .. }
-            | Self::HostExcluded { sweep, .. }
-            | Self::HostReadmitted { sweep, .. }
-            | Self::WorkerDismissed { sweep, .. }
-            | Self::WorkerGone { sweep, .. }
-            | Self::TrialProposed { sweep, .. }
-            | Self::ModelFitted { sweep, .. }
-            | Self::HostMetered { sweep, .. }
-            | Self::SweepEnding { sweep, .. }
-            | Self::SweepEnded { sweep, .. }
-            | Self::SweepImported { sweep, .. } => *sweep,
-            Self::AttemptLeased { attempt, .. }
-            | Self::StepReported { attempt, .. }
-            | Self::EmissionBooked { attempt, .. }
-            | Self::EmissionMoved { attempt, .. }
-            | Self::Decided { attempt, .. }
-            | Self::AttemptEnded { attempt, .. } => attempt.sweep,
-        }
+        *sweep_of!(self)
     }
 
     /// The same fact of a sweep that has another number.
     #[must_use]
     pub fn renumbered(mut self, to: SweepId) -> Self {
-        match &mut self {
-            Self::SweepSubmitted { sweep, .. }
-            | Self::SweepResumed { sweep, .. }
-            | Self::IntensityStated { sweep, .. }
-            | Self::WorkerJoined { sweep, .. }
-            | Self::SweepHeld { sweep, .. }
-            | Self::HostExcluded { sweep, .. }
-            | Self::HostReadmitted { sweep, .. }
-            | Self::WorkerDismissed { sweep, .. }
-            | Self::WorkerGone { sweep, .. }
-            | Self::TrialProposed { sweep, .. }
-            | Self::ModelFitted { sweep, .. }
-            | Self::HostMetered { sweep, .. }
-            | Self::SweepEnding { sweep, .. }
-            | Self::SweepEnded { sweep, .. }
-            | Self::SweepImported { sweep, .. } => *sweep = to,
-            Self::AttemptLeased { attempt, .. }
-            | Self::StepReported { attempt, .. }
-            | Self::EmissionBooked { attempt, .. }
-            | Self::EmissionMoved { attempt, .. }
-            | Self::Decided { attempt, .. }
-            | Self::AttemptEnded { attempt, .. } => attempt.sweep = to,
-        }
+        *sweep_of!(&mut self, mut) = to;
         self
     }
 

@@ -21,6 +21,14 @@ impl Arm {
     pub fn mean(&self) -> f64 {
         self.results.values().sum::<f64>() / self.results.len() as f64
     }
+
+    /// Their standard deviation, with one less than their number; `None` for fewer than two.
+    pub fn sd(&self) -> Option<f64> {
+        let freedom = self.results.len().checked_sub(1).filter(|freedom| *freedom > 0)?;
+        let mean = self.mean();
+        let squares: f64 = self.results.values().map(|value| (value - mean).powi(2)).sum();
+        Some((squares / freedom as f64).sqrt())
+    }
 }
 
 /// An error that is a smaller share of its estimate is rounding.

@@ -9,12 +9,11 @@ use std::path::Path;
 
 use gramwise_model::{SweepId, Timestamp};
 use gramwise_search::Fact;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use crate::paths::beside;
-use crate::reader::unchanging;
+use crate::reader::opened;
 use crate::values::{from_json, int, json, uint};
-use crate::{Error, Journal, projection, schema};
+use crate::{Error, Journal, projection};
 
 /// What became of one sweep of the other database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +47,7 @@ type Written = (Timestamp, Fact);
 impl Journal {
     /// Takes over the sweeps of another database, all or none. What that database does meanwhile is seen up to one moment.
     pub fn import(&mut self, from: &Path, now: Timestamp) -> Result<Vec<Imported>, Error> {
-        let other = opened(from)?;
+        let (other, _) = opened(from)?;
         let other = other.unchecked_transaction()?;
         let mut known = origins(&self.connection)?;
         let transaction = self.connection.transaction()?;
@@ -77,30 +76,6 @@ impl Journal {
         transaction.commit()?;
         Ok(imported)
     }
-}
-
-/// The other database, to be read only.
-fn opened(path: &Path) -> Result<Connection, Error> {
-    if !path.exists() {
-        return Err(Error::Missing(path.to_owned()));
-    }
-    if !path.is_file() {
-        return Err(Error::Foreign(path.to_owned()));
-    }
-    let beside_a_writer = || -> Result<Connection, Error> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        schema::version(&connection, path)?;
-        Ok(connection)
-    };
-    let connection = match beside_a_writer() {
-        Err(Error::Sqlite(_)) if !beside(path, "-wal").exists() => unchanging(path)?,
-        opened => opened?,
-    };
-    if schema::version(&connection, path)? == 0 {
-        return Err(Error::Foreign(path.to_owned()));
-    }
-    Ok(connection)
 }
 
 fn sweeps(connection: &Connection) -> Result<Vec<SweepId>, Error> {

@@ -6,7 +6,7 @@ use gramwise_carbon::{CarbonFactors, Footprint};
 use gramwise_model::rows::{Account, TrialState};
 use gramwise_model::{AttemptId, SweepId, Timestamp};
 use gramwise_search::{Fact, Next};
-use rusqlite::{Transaction, params};
+use rusqlite::{Statement, Transaction, params};
 
 use crate::Error;
 use crate::values::{ENERGY, energy_columns, energy_values, from_json, int, json, word};
@@ -229,6 +229,13 @@ impl Entry<'_> {
             int(at.0),
             in_force
         ];
+        self.execute(&mut statement, known)?;
+        drop(statement);
+        self.add_up(transaction)
+    }
+
+    /// Runs a statement whose parameters are these and then the entry's energy.
+    fn execute(&self, statement: &mut Statement<'_>, known: &[&dyn rusqlite::ToSql]) -> Result<(), Error> {
         for (place, value) in known.iter().enumerate() {
             statement.raw_bind_parameter(place + 1, value)?;
         }
@@ -236,8 +243,7 @@ impl Entry<'_> {
             statement.raw_bind_parameter(known.len() + place + 1, self.sign * value)?;
         }
         statement.raw_execute()?;
-        drop(statement);
-        self.add_up(transaction)
+        Ok(())
     }
 
     /// Takes the entry into the sums by sweep, worker and account.
@@ -255,13 +261,7 @@ impl Entry<'_> {
             self.account.name(),
             self.sign * int(self.amount.co2e.get())
         ];
-        for (place, value) in known.iter().enumerate() {
-            statement.raw_bind_parameter(place + 1, value)?;
-        }
-        for (place, value) in energy_values(&self.amount.energy).into_iter().enumerate() {
-            statement.raw_bind_parameter(known.len() + place + 1, self.sign * value)?;
-        }
-        statement.raw_execute()?;
+        self.execute(&mut statement, known)?;
         Ok(())
     }
 }

@@ -17,11 +17,31 @@ use crate::paths::beside;
 use crate::values::{ENERGY, energy_columns, footprint, from_json, from_word, uint};
 use crate::{Error, Journal, schema};
 
-/// A file in a folder that may not be written cannot be shared with a writer, so there is none.
-pub(crate) fn unchanging(path: &Path) -> Result<Connection, Error> {
-    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    Ok(Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?)
+/// An existing database, to be read only, and its version.
+pub(crate) fn opened(path: &Path) -> Result<(Connection, i64), Error> {
+    if !path.exists() {
+        return Err(Error::Missing(path.to_owned()));
+    }
+    if !path.is_file() {
+        return Err(Error::Foreign(path.to_owned()));
+    }
+    let looked_at = |connection: Connection| {
+        connection.busy_timeout(Duration::from_secs(5))?;
+        match schema::version(&connection, path)? {
+            0 => Err(Error::Foreign(path.to_owned())),
+            version => Ok((connection, version)),
+        }
+    };
+    let beside_a_writer = || looked_at(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?);
+    match beside_a_writer() {
+        // A file in a folder that may not be written cannot be shared with a writer, so there is none.
+        Err(Error::Sqlite(_)) if !beside(path, "-wal").exists() => {
+            let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            looked_at(Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?)
+        }
+        opened => opened,
+    }
 }
 
 /// Sums of the ledger's amounts, in the order that [`footprint`] reads.
@@ -39,38 +59,16 @@ pub struct Reader {
 impl Reader {
     /// Opens an existing database.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if !path.exists() {
-            return Err(Error::Missing(path.to_owned()));
-        }
-        if !path.is_file() {
-            return Err(Error::Foreign(path.to_owned()));
-        }
-        match Self::open_beside_a_writer(path) {
+        let (mut connection, mut version) = opened(path)?;
+        if !schema::is_newest(version) {
+            drop(connection);
             // An older gramwise wrote it: it is brought up to date as any writer would, if nobody holds it.
-            Err(older @ Error::Older { .. }) => match Journal::open(path) {
-                Ok(_) => Self::open_beside_a_writer(path),
-                Err(_) => Err(older),
-            },
-            Err(Error::Sqlite(_)) if !beside(path, "-wal").exists() => Self::open_unchanging(path),
-            opened => opened,
+            let older = |_| Error::Older { path: path.to_owned(), found: version };
+            drop(Journal::open(path).map_err(older)?);
+            (connection, version) = opened(path)?;
         }
-    }
-
-    fn open_beside_a_writer(path: &Path) -> Result<Self, Error> {
-        Self::checked(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?, path)
-    }
-
-    fn open_unchanging(path: &Path) -> Result<Self, Error> {
-        Self::checked(unchanging(path)?, path)
-    }
-
-    fn checked(connection: Connection, path: &Path) -> Result<Self, Error> {
-        connection.busy_timeout(Duration::from_secs(5))?;
-        match schema::version(&connection, path)? {
-            0 => Err(Error::Foreign(path.to_owned())),
-            version if schema::is_newest(version) => Ok(Self { connection }),
-            found => Err(Error::Older { path: path.to_owned(), found }),
-        }
+        debug_assert!(schema::is_newest(version), "a writer brings it to the newest");
+        Ok(Self { connection })
     }
 
     /// All sweeps, oldest first.
@@ -147,8 +145,8 @@ impl Reader {
 
     /// What a sweep burnt in all accounts.
     pub fn total(&self, sweep: SweepId) -> Result<Footprint, Error> {
-        let accounts = self.accounts(sweep)?;
-        Ok(accounts.iter().fold(Footprint::ZERO, |sum, row| sum + row.footprint))
+        let sql = format!("SELECT {} FROM ledger_entry WHERE sweep = ?1", sums());
+        Ok(self.all(&sql, [sweep.0], |row| footprint(row, 0))?.pop().unwrap_or_default())
     }
 
     /// Everything known of a sweep, as of one moment.
@@ -403,7 +401,11 @@ impl Reader {
     pub fn replicates(&self, sweep: SweepId) -> Result<Vec<(SweepRow, Footprint)>, Error> {
         let sql = format!("{SWEEP} WHERE spec ->> '$.replicates.of' = ?1 ORDER BY id");
         let rows = self.all(&sql, [sweep.0], sweep_row)?;
-        rows.into_iter().map(|row| Ok((self.total(row.id)?, row)).map(|(total, row)| (row, total))).collect()
+        let with_total = |row: SweepRow| {
+            let total = self.total(row.id)?;
+            Ok((row, total))
+        };
+        rows.into_iter().map(with_total).collect()
     }
 
     /// What those came to.

@@ -221,17 +221,17 @@ fn covered(runs: &[Run]) -> String {
     if counted.is_empty() {
         return String::new();
     }
-    let is_held = |outcome: &&&Outcome| {
-        let (stated, real) = (avoided(outcome), real_rest(outcome));
-        // Sums of many grams are equal but for their rounding.
-        (stated.bounds.low * (1.0 - 1e-9)..=stated.bounds.high * (1.0 + 1e-9)).contains(&real)
+    let stated: Vec<(Avoided, f64)> =
+        counted.iter().map(|outcome| (avoided(outcome), real_rest(outcome))).collect();
+    // Sums of many grams are equal but for their rounding.
+    let is_held = |(stated, real): &&(Avoided, f64)| {
+        (stated.bounds.low * (1.0 - 1e-9)..=stated.bounds.high * (1.0 + 1e-9)).contains(real)
     };
-    let (held, all) = (counted.iter().filter(is_held).count(), counted.len());
-    let mut widths: Vec<f64> = counted
-        .iter()
-        .map(|outcome| avoided(outcome))
-        .map(|stated| (stated.bounds.high - stated.bounds.low) / (2.0 * stated.g.max(1e-300)))
-        .collect();
+    let (held, all) = (stated.iter().filter(is_held).count(), stated.len());
+    let width = |(stated, _): &(Avoided, f64)| {
+        (stated.bounds.high - stated.bounds.low) / (2.0 * stated.g.max(1e-300))
+    };
+    let mut widths: Vec<f64> = stated.iter().map(width).collect();
     widths.sort_by(f64::total_cmp);
     let median = 100.0 * widths[widths.len() / 2];
     let is_told = |outcome: &&&Outcome| {

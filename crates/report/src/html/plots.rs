@@ -8,6 +8,7 @@ use gramwise_model::{CO2E, Metrics, TrialId};
 
 use super::chart::{Chart, escaped, in_unit, open};
 use crate::gains::{Spent, ends};
+use crate::ties::took;
 use crate::units::{grams, number};
 use crate::{Importance, Report, pareto, words};
 
@@ -49,10 +50,8 @@ pub(super) fn front(report: &Report, record: &SweepRecord) -> Option<Figure> {
     let primary = record.sweep.spec.primary();
     let other = record.sweep.spec.objectives.get(1).map_or(CO2E, |objective| objective.name.as_str());
     let ranked = pareto::ranked(record);
-    let across = |trial: &TrialRow| match value(&trial.metrics, other) {
-        None if other == CO2E => Some(trial.booked.co2e.grams().get()),
-        found => found,
-    };
+    let across =
+        |trial: &TrialRow| if other == CO2E { Some(took(trial)) } else { value(&trial.metrics, other) };
     let points: Vec<(&TrialRow, f64, f64)> = ranked
         .iter()
         .filter_map(|trial| Some((*trial, across(trial)?, value(&trial.metrics, &primary.name)?)))

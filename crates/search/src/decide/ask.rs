@@ -204,8 +204,13 @@ fn wanted(state: &State, sweep: &Sweep, place: &str, now: Timestamp) -> Result<C
 
 /// What is handed to a trial's script.
 pub(super) fn seed_of(sweep: &Sweep, trial: TrialId) -> u64 {
+    script_seed(sweep.spec.seed, trial, Purpose::TrialSeed)
+}
+
+/// The seed of a script at an address.
+pub(super) fn script_seed(seed: u64, trial: TrialId, purpose: Purpose) -> u64 {
     // 53 bits, so that the seed survives languages whose numbers are doubles.
-    rng(sweep.spec.seed, trial, Purpose::TrialSeed).random::<u64>() >> 11
+    rng(seed, trial, purpose).random::<u64>() >> 11
 }
 
 fn lease(sweep: &Sweep, choice: Choice, asked: &Question<'_>, now: Timestamp) -> Vec<Fact> {

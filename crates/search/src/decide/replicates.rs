@@ -1,10 +1,10 @@
 //! A sweep that runs configurations of another again: all its trials are known when it begins.
 
 use gramwise_model::{Because, SweepId, SweepSpec, TrialId};
-use rand::RngExt;
 
+use super::ask::script_seed;
 use crate::fact::Fact;
-use crate::rng::{Purpose, rng};
+use crate::rng::Purpose;
 
 /// Its trials. What is compared in pairs has one seed.
 pub(super) fn proposals(sweep: SweepId, spec: &SweepSpec) -> impl Iterator<Item = Fact> {
@@ -16,8 +16,7 @@ pub(super) fn proposals(sweep: SweepId, spec: &SweepSpec) -> impl Iterator<Item 
         sweep,
         trial,
         config: original.config.clone(),
-        // 53 bits, so that the seed survives languages whose numbers are doubles.
-        seed: rng(spec.seed, TrialId(seed), Purpose::Replicate).random::<u64>() >> 11,
+        seed: script_seed(spec.seed, TrialId(seed), Purpose::Replicate),
         because: Because::Replicates { of: original.trial, seed },
     })
 }
